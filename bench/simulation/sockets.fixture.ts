@@ -3,7 +3,7 @@ import { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { DEADLINE_KEY, encodeFrame, FrameDecoder, HEARTBEAT_PATH, HEARTBEAT_PATTERN, isRecord } from '@rollcall/core';
 import type { Endpoint } from '@rollcall/core';
-import { HttpTransport, SecureWay, TcpTransport } from '@rollcall/client/testing';
+import { HttpTransport, TlsConnector, TcpTransport } from '@rollcall/client/testing';
 import type { Transport } from '@rollcall/client/testing';
 import { FIRST_PORT, rollcallClient } from './clients.js';
 import { Connection } from './network.js';
@@ -40,7 +40,7 @@ function throughTls<Wanted>(transport: Transport<Wanted>): Transport<Wanted> {
 
 type OpenConnection = (end: ConnectionEnd) => Connection;
 
-class SimulatedTls extends SecureWay {
+class SimulatedTls extends TlsConnector {
   readonly #context: CallerContext;
   readonly #Socket: new (open: OpenConnection) => TcpSocket | HttpSocket;
 

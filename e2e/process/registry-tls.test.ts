@@ -197,7 +197,7 @@ describe('certificate files', () => {
     const next = await made.createSigned(ca, { names: ['URI:rollcall:reader'] });
     const key = textOf(own.keyFile);
     writeFileSync(own.keyFile, key.slice(0, key.length / 2));
-    await logged(lines, /cannot be used: .*own.key is cut short.*connections use the previous files/);
+    await logged(lines, /cannot be used: .*own.key is truncated.*connections use the previous files/);
     const before = clients.length;
     await waitFor('it continues', () => clients.length > before + 1);
     expect(new Set(clients)).toEqual(new Set([first]));

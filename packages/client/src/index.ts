@@ -20,7 +20,7 @@ export type { ReadyOptions } from './call/readiness.js';
 export type { ServiceView } from './discovery/catalog.js';
 export type { StaticEndpoint } from './discovery/static-service.js';
 
-// for a custom balancer
+// for custom balancers
 export type { BalancerChoice, BalancerName, Balancing } from './balance/balancers.js';
 export type { Candidates } from './balance/pickers/candidates.js';
 export type { Load, TypicalLatency } from './balance/nodes/loads.js';
@@ -31,8 +31,8 @@ export type { BreakerHost, EjectionCause } from './breaker/breaker.js';
 export type { Gate, GateListener } from './breaker/gate.js';
 export type { AdaptiveLimit, LimitTerms } from './breaker/limit.js';
 export type { LatencyProfile } from './balance/nodes/latency.js';
-export { firstAble, isAble } from './balance/pickers/picker.js';
-export type { Ask, Picker } from './balance/pickers/picker.js';
+export { findAvailable, isAvailable } from './balance/pickers/picker.js';
+export type { PickArgs, Picker } from './balance/pickers/picker.js';
 
 export type { ContactStatus } from './registry-client/connection-status.js';
 export { explainText } from './call/explain-text.js';
@@ -58,7 +58,7 @@ export { EDGE_WINDOW_MS } from './balance/nodes/window-counts.js';
 export type { EdgeStats } from './telemetry/call-stats.js';
 export type { HedgeOption } from './call/policy/hedge.js';
 
-// the port to the registry, for a simulation or another wire
+// the port to the registry, for a simulation or another protocol
 export { HttpRegistryClient } from './registry-client/http.js';
 export type { HttpRegistryClientOptions } from './registry-client/http.js';
 export type { SecureCredentials } from './transport/credentials.js';

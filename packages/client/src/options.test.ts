@@ -20,7 +20,7 @@ describe('client options', () => {
     expect(Object.isFrozen(parseClientOptions({ metadata: { a: 'b' } }).metadata)).toBe(true);
   });
 
-  it('name the nearest known one for an unknown one', () => {
+  it('name the nearest known option for an unknown one', () => {
     expect(() => parseClientOptions({ servcie: 'orders' })).toThrow('Did you mean service?');
     expect(() => parseClientOptions({ calls: { deadlineMS: 1 } })).toThrow('Did you mean calls.deadlineMs?');
   });

@@ -4,22 +4,22 @@ import type { RegistryClient } from './registry-client/registry-client.js';
 import type { CallerListener } from './telemetry/events.js';
 import type { CallTracer } from './transport/tracing.js';
 
-/** The ports to the outside; the machine's own where left out. */
+/** The ports to the outside; the defaults are those of this machine. */
 export interface RollcallPorts {
   readonly time?: Time;
   readonly random?: Random;
-  /** Default: counts nothing. */
+  /** Default: metrics are not recorded. */
   readonly meter?: Meter;
-  /** Default: logs nothing. */
+  /** Default: nothing is logged. */
   readonly log?: Log;
-  /** The way to the registry; default: HTTP to the option `registry`. It is closed with the client. */
+  /** The connection to the registry; default: HTTP to the option `registry`. It is closed with the client. */
   readonly link?: RegistryClient;
-  /** The values that the request being handled leaves to its calls, as its server keeps them. Default: none. */
+  /** The deadline context of the request being handled, which its calls inherit. Default: none. */
   readonly inherited?: () => Inherited | null;
-  /** Gets the events of callers: ejections, a service without a callable instance, sheds, hedges; see `CallerEvent`. */
+  /** Receives the events of callers: ejections, a service without a callable instance, refused calls, hedges; see `CallerEvent`. */
   readonly onCallerEvent?: CallerListener;
-  /** Follows calls, to draw traces of them; see `CallTracer`. Default: none. */
+  /** Traces calls; see `CallTracer`. Default: none. */
   readonly tracer?: CallTracer;
-  /** The ways to instances; default: TCP, HTTP and gRPC. They are closed with the client. */
+  /** The transports to instances; default: TCP, HTTP and gRPC. They are closed with the client. */
   readonly transports?: CallTransports;
 }

@@ -28,7 +28,7 @@ const orders = resetFrame([createInstance()]);
 const endpoints = [{ protocol: 'tcp' as const, port: 3001 }];
 
 describe('Rollcall', () => {
-  it('opens nothing when it is made, nor for services that are only looked up', () => {
+  it('opens no connection when it is created, nor for services that are only looked up', () => {
     const { rollcall, link, time } = setUp({ service: 'gateway' });
     rollcall.service('orders');
     time.advance(60_000);
@@ -54,11 +54,11 @@ describe('Rollcall', () => {
     await failed;
   });
 
-  it('refuses options that do not exist', () => {
+  it('refuses unknown options', () => {
     expect(() => new Rollcall({ servcie: 'orders' } as RollcallOptions)).toThrow('Did you mean service?');
   });
 
-  it('gives the instances of a service once it knows them', async () => {
+  it('returns the instances of a service once it knows them', async () => {
     const { rollcall, link, time } = setUp();
     const instances = rollcall.instances('orders');
     time.advance(0);
@@ -76,7 +76,7 @@ describe('Rollcall', () => {
     await rejected;
   });
 
-  it('has no instances of a service that the registry does not know', async () => {
+  it('returns no instances for a service that the registry does not know', async () => {
     const { rollcall, link, time } = setUp();
     const instances = rollcall.instances('orders');
     time.advance(0);
@@ -84,7 +84,7 @@ describe('Rollcall', () => {
     await expect(instances).resolves.toEqual([]);
   });
 
-  it('reports the connection to the registry, to listeners and to the meter', () => {
+  it('reports the connection to the registry to listeners and to the meter', () => {
     const { rollcall, link, time, meter } = setUp();
     const events: string[] = [];
     rollcall.onStatus((status) => events.push(status));
@@ -98,7 +98,7 @@ describe('Rollcall', () => {
     expect(meter.count('rollcall_registry_connected')).toBe(0);
   });
 
-  it('calls on from its own copy when the registry is gone', async () => {
+  it('continues calls from its own copy when the registry is unreachable', async () => {
     const { rollcall, link, time } = setUp();
     const ready = rollcall.ready('orders');
     time.advance(0);
@@ -111,7 +111,7 @@ describe('Rollcall', () => {
   });
 });
 
-describe('Rollcall, being found', () => {
+describe('Rollcall, the registration', () => {
   it('registers, holds its line, and reports its state in the registry', async () => {
     const { rollcall, link, time } = setUp({ service: 'orders', namespace: 'shop', version: '1.2.3' });
     rollcall.register(endpoints);
@@ -131,7 +131,7 @@ describe('Rollcall, being found', () => {
     expect(link.registrations[0]?.endpoints.map(({ host }) => host)).toEqual(['orders.internal', '10.0.0.9']);
   });
 
-  it('answers the identity check, with a service or without', () => {
+  it('answers the identity check, with or without a service', () => {
     for (const options of [{ service: 'orders' }, {}]) {
       const { rollcall } = setUp(options);
       expect(rollcall.answer({ nonce: 'nonce-0001' })).toEqual({ instance: rollcall.id, nonce: 'nonce-0001' });
@@ -154,10 +154,13 @@ describe('Rollcall, being found', () => {
     expect(link.goodbyes).toHaveLength(1);
   });
 
-  it('waits for its watchers, and closes, also when the registry can store neither drain nor goodbye', async () => {
+  it('waits for its watchers, and closes, even if the registry can store neither drain nor goodbye', async () => {
     const { rollcall, link, time } = setUp({ service: 'orders' });
     link.onDrain = () => ({ ok: true, value: { watchers: 3, stored: false } });
-    link.onLeave = () => ({ ok: false, problem: { code: 'NOT_READY', detail: 'It cannot store that.', fix: 'Wait.' } });
+    link.onLeave = () => ({
+      ok: false,
+      problem: { code: 'NOT_READY', detail: 'The store is not available.', fix: 'Wait.' },
+    });
     rollcall.register(endpoints);
     await time.advanceBy(0);
     await expect(rollcall.drain({ deadlineMs: 500 })).resolves.toBe(3);
@@ -165,12 +168,12 @@ describe('Rollcall, being found', () => {
     expect(link.goodbyes).toHaveLength(1);
   });
 
-  it('has nothing to drain without a service', async () => {
+  it('has no instance to drain without a service', async () => {
     await expect(setUp().rollcall.drain({ deadlineMs: 500 })).resolves.toBe(0);
   });
 });
 
-/** A Nest TCP server that is another instance than it should be. */
+/** A Nest TCP server that answers with the id of another instance. */
 async function startOtherServer(): Promise<number> {
   const server = createServer((socket) => {
     const decoder = new FrameDecoder();
@@ -201,7 +204,7 @@ describe('Rollcall, a broken instance', () => {
     expect(link.suspicions).toEqual([{ id: 'orders-1', by: rollcall.id, outcome: 'refused' }]);
   });
 
-  it('is gone when another process has its address and a new registry does not name it', async () => {
+  it('is removed when another process has its address and a new registry does not list it', async () => {
     const endpoint = { protocol: 'tcp' as const, host: '127.0.0.1', port: await startOtherServer(), tls: false };
     const { link, rollcall, time } = setUp({ calls: { attempts: 1 } });
     const ready = rollcall.ready('orders');
@@ -218,8 +221,8 @@ describe('Rollcall, a broken instance', () => {
   });
 });
 
-describe('Rollcall, its calls', () => {
-  it('reports them with its heartbeats: the last whole window of each service, once', async () => {
+describe('Rollcall, the call statistics', () => {
+  it('are reported with heartbeats: the last complete window of each service, once', async () => {
     const toy = await tcpToy();
     cleanups.push(() => toy.close());
     const { link, rollcall, time } = setUp({ service: 'gateway' });
@@ -251,7 +254,7 @@ describe('Rollcall, closing', () => {
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('refuses everything after that', async () => {
+  it('refuses every call after close', async () => {
     const { rollcall } = setUp({ service: 'orders' });
     await rollcall.close();
     const closed = { code: 'CLOSED' };
@@ -261,7 +264,7 @@ describe('Rollcall, closing', () => {
     expect(() => rollcall.register(endpoints)).toThrow(/closed/);
   });
 
-  it('does not know of another one in the same process', async () => {
+  it('does not affect another client in the same process', async () => {
     const one = setUp({ service: 'orders' });
     const other = setUp({ service: 'orders' });
     one.rollcall.service('users');

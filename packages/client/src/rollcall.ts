@@ -18,7 +18,7 @@ import { policyOf } from './call/policy/service-options.js';
 import { Readiness } from './call/readiness.js';
 import type { ReadyOptions } from './call/readiness.js';
 import { NO_OPTIONS } from './call/resolved-options.js';
-import { noCatalogError } from './call/service/call-error.js';
+import { catalogUnavailableError } from './call/service/call-error.js';
 import { cacheOf } from './discovery/cache.js';
 import type { Cache } from './discovery/cache.js';
 import { Catalog } from './discovery/catalog.js';
@@ -50,10 +50,10 @@ import type { TcpCodec } from './transport/tcp/codec.js';
 
 /**
  * The client of one process: it registers the process and calls other services; the main class of this package. The constructor checks the
- * options and opens nothing; the first call, `start` or `register` does.
+ * options and opens no connection; the first call, `start` or `register` does.
  */
 export class Rollcall {
-  /** This process, for the registry and in reports: its instance id if it has a service, else an id of its own. */
+  /** The id of this process in the registry and in reports: its instance id if it has a service, otherwise an id of its own. */
   readonly id: string;
   readonly #options: ClientOptions;
   readonly #link: RegistryClient;
@@ -133,7 +133,7 @@ export class Rollcall {
     countContact(contact, meter);
   }
 
-  // ---- finding others ------------------------------------------------------------------------------------------------
+  // ---- calling other services ----------------------------------------------------------------------------------------
 
   /** Opens the change feed for the services requested before and from now on. May be called twice. */
   start(): void {
@@ -141,24 +141,24 @@ export class Rollcall {
     this.#feed.start();
   }
 
-  /** True if the registry answers. Calls continue without it. */
+  /** True if the registry answers. Calls continue while it does not. */
   get status(): ContactStatus {
     return this.#contact.status;
   }
 
-  /** Called after each change of `status`, synchronously; it must not throw. Returns how to stop. */
+  /** Calls the listener synchronously after each change of `status`; it must not throw. Returns a function that removes it. */
   onStatus(listener: (status: ContactStatus) => void): () => void {
     return this.#contact.onChange(listener);
   }
 
-  /** Our copy of one service, which is watched from now on (once `start`ed). */
+  /** Returns our copy of one service, which is watched from now on (once `start`ed). */
   service(name: string): ServiceView {
     return this.#catalog.service(name);
   }
 
   /**
-   * Makes a service of fixed addresses, for what runs without a registry: it is balanced, retried and ejected as any
-   * other, and no registry is asked for it. Call it before the first call to the service. Throws OPTION_INVALID.
+   * Defines a service with fixed addresses, for servers without a registry: it has load balancing, retries and ejection like any other
+   * service, but the registry is not asked about it. Call this method before the first call to the service. Throws OPTION_INVALID.
    */
   fix(service: string, endpoints: readonly StaticEndpoint[]): void {
     const { namespace } = this.#options;
@@ -167,22 +167,22 @@ export class Rollcall {
   }
 
   /**
-   * Calls over TCP to a service whose server has a serializer or a deserializer of its own use these. To be said before
-   * the first call to it; it holds for every call of this process.
+   * Sets the serializer and deserializer of a service that uses its own over TCP. Call it before the first call to the service; it applies
+   * to every call of this process.
    */
   useTcpCodec(service: string, codec: TcpCodec): void {
     this.#calls.useTcpCodec(service, codec);
   }
 
   /**
-   * All known instances of a service, in any state; empty when the registry knows no such service. Rejects with
-   * NO_CATALOG if the registry has not answered for it in time, which does not mean that it has no instances.
+   * All known instances of a service, in any state; empty if the registry does not know the service. Rejects with NO_CATALOG if the
+   * registry has not answered in time, which does not mean that the service has no instances.
    */
   async instances(name: string): Promise<readonly Instance[]> {
     return (await this.#settled(name, this.#options.calls.catalogWaitMs)).instances;
   }
 
-  /** This process depends on the service: it is what `ready` waits for when no names are given. */
+  /** Declares a dependency on the service: `ready` waits for it when no names are given. */
   dependOn(service: string): void {
     this.#readiness.dependOn(service);
   }
@@ -229,9 +229,9 @@ export class Rollcall {
   }
 
   /**
-   * An undici dispatcher for which services are hosts: `fetch('http://orders/7', { dispatcher })`, `undici.request`, or
-   * for the whole process `setGlobalDispatcher`. What it calls by name is called as by `fetch`; all else goes to its
-   * fallback. Throws OPTION_INVALID.
+   * An undici dispatcher for which services are hosts: `fetch('http://orders/7', { dispatcher })`, `undici.request`, or for the whole
+   * process `setGlobalDispatcher`. Requests to a service go the same way as with `fetch`; all other requests go to the fallback. Throws
+   * OPTION_INVALID.
    */
   dispatcher(options?: DispatcherOptions): Promise<Dispatcher> {
     const { bufferedBytes } = this.#options.calls.http;
@@ -263,39 +263,38 @@ export class Rollcall {
   }
 
   /**
-   * Makes `rollcall:///orders` a URL for the clients of @grpc/grpc-js in this process, Nest's `ClientGrpc` too: their
-   * calls are balanced as ours are. Needs @grpc/grpc-js. To be called before such a client is made; rejects with
-   * OPTION_INVALID.
+   * Registers `rollcall:///orders` as a URL for the clients of @grpc/grpc-js in this process, including Nest's `ClientGrpc`: their calls
+   * use the same balancing. Requires @grpc/grpc-js. Call it before such a client is created; rejects with OPTION_INVALID.
    */
   registerGrpcResolver(options?: GrpcResolverOptions): Promise<void> {
     const route = (service: string): ExternalChannel => this.#calls.grpcRoute(service);
     return registerGrpcResolver({ time: this.#time, wake: () => this.start(), route }, options);
   }
 
-  /** The view that this process has of a service, and why it picks which instance. */
+  /** Explains how this process sees a service, and why it picks which instance. */
   explain(service: string): Explanation {
     return this.#calls.explain(service);
   }
 
-  /** The statistics of the services that this process called in the last whole window of 5 s; see `EdgeStats`. */
+  /** The statistics of the services that this process called in the last complete window of 5 s; see `EdgeStats`. */
   edges(): readonly EdgeStats[] {
     return this.#calls.edges();
   }
 
   /**
-   * Calls the listener soon after each event in the life of our calls, outside of them; what it throws is logged.
-   * Returns how to stop.
+   * Calls the listener shortly after each event of our calls, outside of the call; errors that it throws are logged. Returns a function
+   * that removes it.
    */
   onEvent(listener: CallerListener): () => void {
     return this.#calls.onEvent(listener);
   }
 
-  // ---- being found ---------------------------------------------------------------------------------------------------
+  // ---- registration --------------------------------------------------------------------------------------------------
 
   /**
-   * Registers this process under the option `service`, for as long as it lives, with endpoints that listen already; the
-   * first is the primary. `methods`: what callers should know of what it serves. Returns at once: a registry that is
-   * away is tried until it is there. The first time counts.
+   * Registers this process under the option `service`, for as long as it lives, with endpoints that already listen; the first is the
+   * primary one. `methods` are the policies that callers get for its methods. Returns at once: an unreachable registry is retried until it
+   * answers. Only the first call has an effect.
    */
   register(endpoints: readonly AnnouncedEndpoint[], methods?: Methods): void {
     if (this.#isClosed) throw closedError();
@@ -314,8 +313,8 @@ export class Rollcall {
   }
 
   /**
-   * Adds entries to the metadata of this process, for people and for `rollcall doctor`; a registry that lists it already
-   * gets them at once. Does nothing if this process has no service. They must fit: at most 64 keys, 4 KiB in all.
+   * Adds entries to the metadata of this process, for display and for `rollcall doctor`; a registry that already lists it gets them at
+   * once. It has no effect if this process has no service. The limit is 64 keys, 4 KiB in total.
    */
   say(metadata: Metadata): void {
     this.#session?.setMetadata(metadata);
@@ -326,24 +325,21 @@ export class Rollcall {
     return this.#session?.state ?? null;
   }
 
-  /**
-   * The answer to Heartbeat-1 and to an identity check, which the application sends, whatever the question
-   * was. It does no I/O.
-   */
+  /** Returns the answer to Heartbeat-1 or to an identity check, for any request; the application sends it. It does no I/O. */
   answer(question: unknown): HeartbeatAnswer {
     return this.#session?.answer(question) ?? { instance: this.id, nonce: nonceOf(question) };
   }
 
   /**
-   * Asks the registry to send no more callers here; answers and beats until `close`. `deadlineMs`, 0 …
-   * 3,600,000: when the registry may remove us by itself. Returns how many streams watch our service and have to hear
-   * of it: 0 needs no waiting; null: the registry did not report it.
+   * Asks the registry to direct no more callers to this process, which answers and sends heartbeats until `close`. `deadlineMs`, 0 …
+   * 3,600,000: when the registry may remove it by itself. Returns how many streams watch our service and have to receive the change: 0
+   * needs no waiting; null: the registry did not report the number.
    */
   async drain({ deadlineMs }: { readonly deadlineMs: number }): Promise<number | null> {
     return this.#session === null ? 0 : this.#session.drain(deadlineMs);
   }
 
-  /** Deregisters, ends all calls and closes everything. May be called twice; nothing works after it. */
+  /** Deregisters, ends all calls and closes all connections. May be called twice; no other method works after it. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -368,7 +364,7 @@ export class Rollcall {
     const view = this.#catalog.service(name);
     await this.#catalog.settle(view, timeoutMs);
     if (view.status === 'waiting' && this.#isClosed) throw closedError();
-    if (view.status === 'waiting') throw noCatalogError(name, timeoutMs);
+    if (view.status === 'waiting') throw catalogUnavailableError(name, timeoutMs);
     return view;
   }
 
@@ -379,7 +375,7 @@ export class Rollcall {
   }
 }
 
-/** Null for a process that has no service, and so cannot be found. */
+/** Null for a process without a service, which does not register. */
 function sessionOf(
   options: ClientOptions,
   parts: Omit<ConstructorParameters<typeof ServiceRegistration>[0], 'self' | 'intervalMs'>,

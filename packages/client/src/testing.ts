@@ -1,4 +1,4 @@
-// what a simulation needs to be the network between a caller and the instances
+// for simulations that replace the network between a caller and the instances
 export { identityFailure } from './transport/identity.js';
 export { grpcMethodName } from './transport/grpc/message.js';
 export type { GrpcMethod, GrpcRequest } from './transport/grpc/message.js';
@@ -6,12 +6,12 @@ export type { GrpcUpload } from './transport/grpc/upload.js';
 export { HttpAnswer } from './transport/http/response.js';
 export type { BodySink, BodySource, HttpHead, RawHeaders } from './transport/http/response.js';
 export type { HttpRequest } from './transport/http/message.js';
-export type { Once, Upload } from './transport/http/upload.js';
+export type { SingleUseBody, Upload } from './transport/http/upload.js';
 export type { TcpPacket } from './transport/tcp/codec.js';
 export type { TcpRequest } from './transport/tcp/message.js';
 export { failed, STOPPED } from './transport/transport.js';
 export type { Channel, Exchange, Failure, FailureKind, Sink, Target, Terms, Transport } from './transport/transport.js';
-// the parts of a client, of which the simulation of calls (bench/simulation) makes callers
+// the parts of a client from which the simulation of calls (bench/simulation) builds callers
 export { createCalls } from './call/call-api.js';
 export type { CallApi } from './call/call-api.js';
 export type { CallsParts, OneCall } from './call/calls.js';
@@ -30,8 +30,8 @@ export { Catalog } from './discovery/catalog.js';
 export { Connecting } from './transport/connecting.js';
 export { HttpTransport } from './transport/http/http.js';
 export { TcpTransport } from './transport/tcp/tcp.js';
-export { SecureWay } from './transport/tls.js';
-// what a benchmark measures a pick with
+export { TlsConnector } from './transport/tls.js';
+// for benchmarks that measure a pick
 export { Balancer } from './balance/balancer.js';
 export type { Preferences } from './balance/arrangement.js';
 export type { BalancerParts, NoneReason, NodeStatus } from './balance/balancer.js';
@@ -45,6 +45,6 @@ export type { Counted, WindowCounts } from './balance/nodes/window-counts.js';
 export { Breaker } from './breaker/breaker.js';
 export { defaultTripRules } from './breaker/trip-rules.js';
 export type { TripRule } from './breaker/trip-rules.js';
-// the parsers of foreign bytes, to test them with all kinds of input
+// the parsers of untrusted bytes, for tests with random input
 export { decodeCopies, encodeCopies } from './discovery/cache-file.js';
 export type { CacheOwner, KeptCopy } from './discovery/cache-file.js';

@@ -10,7 +10,7 @@ const MAX_FILES = 15;
 const isSource = (name: string): boolean =>
   /\.tsx?$/.test(name) && !/\.(?:test|fixture)\.tsx?$|^contract\.ts$/.test(name);
 
-/** Rooms, as `client/src/balance/nodes`, with the number of their source files. */
+/** Folders, such as `client/src/balance/nodes`, with the number of their source files. */
 const rooms = readdirSync(packages).flatMap((name) => {
   const files = readdirSync(join(packages, name, 'src'), { recursive: true, encoding: 'utf8' });
   const counts = new Map<string, number>();
@@ -22,7 +22,7 @@ const rooms = readdirSync(packages).flatMap((name) => {
   return [...counts].map(([room, count]) => ({ room, count }));
 });
 
-/** Each row's paths; a file without a folder lies beside the one before it. */
+/** The paths of each row; a file without a folder is in the folder of the previous one. */
 const rows = [...PAGE.matchAll(/^\| (?!to add)(.+?) \| (.+) \| (.+) \|$/gm)].map(
   ([, what = '', edit = '', also = '']) => {
     const paths: string[] = [];
@@ -40,14 +40,14 @@ describe('ARCHITECTURE.md', () => {
     expect(rows.length).toBeGreaterThan(40);
   });
 
-  it.each(rows)('names files that exist: $what', ({ paths }) => {
+  it.each(rows)('lists files that exist: $what', ({ paths }) => {
     const missing = paths.filter(
       (path) => !existsSync(join(packages, path)) && !existsSync(join(packages, '..', path)),
     );
     expect(missing).toEqual([]);
   });
 
-  it.each(rooms)('names the room $room, which has at most 15 files', ({ room, count }) => {
+  it.each(rooms)('lists the folder $room, which has at most 15 files', ({ room, count }) => {
     const [name = '', , ...path] = room.split('/');
     const from = PAGE.indexOf(`packages/${name}/src/`);
     const [tree = ''] = PAGE.slice(from).split(/\n(?=packages\/|examples\/)/, 1);

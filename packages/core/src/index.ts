@@ -76,7 +76,7 @@ export type {
   ChangeFrame,
   Frame,
   GoneFrame,
-  OfService,
+  ServiceScope,
   ResetFrame,
   ServiceViewAnswer,
   StatusFrame,
@@ -148,7 +148,7 @@ export type {
   TlsAnswer,
 } from './wire/registry-status.js';
 export { answerText, problemDocumentMessage, problemFrom, PROBLEMS } from './wire/problem.js';
-export type { Problem, ProblemCode, ProblemDocument, StrangeAnswer } from './wire/problem.js';
+export type { Problem, ProblemCode, ProblemDocument, ReceivedAnswer } from './wire/problem.js';
 export { beatAnswerMessage, beatMessage, CIRCUITS, MAX_EDGES, MAX_TARGETS } from './wire/beat.js';
 export type { Beat, BeatAnswer, Circuit, Edge, EdgeTarget } from './wire/beat.js';
 export {

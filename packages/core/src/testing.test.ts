@@ -7,14 +7,14 @@ function fail(): never {
 }
 
 describe('ManualTime', () => {
-  it('stands still until it is advanced', () => {
+  it('stops until it is advanced', () => {
     const time = new ManualTime({ nowMs: 5, wallMs: 1_000 });
     expect([time.now(), time.wall()]).toEqual([5, 1_000]);
     time.advance(2.5);
     expect([time.now(), time.wall()]).toEqual([7.5, 1_002.5]);
   });
 
-  it('runs timers in the order in which they fall due, those of one moment in the order in which they were set', () => {
+  it('runs timers in the order of their due times, and those with the same due time in the order in which they were set', () => {
     const time = new ManualTime();
     const ran: string[] = [];
     const note = (name: string) => () => void ran.push(`${name}@${time.now()}`);
@@ -52,7 +52,7 @@ describe('ManualTime', () => {
     expect(ran).toBe(true);
   });
 
-  it('does not run a cancelled timer, also when an earlier one of the same moment cancels it', () => {
+  it('does not run a cancelled timer, even if an earlier one with the same due time cancels it', () => {
     const time = new ManualTime();
     const ran: string[] = [];
     time.setTimer(10, () => {
@@ -66,7 +66,7 @@ describe('ManualTime', () => {
     expect(ran).toEqual(['first', 'third']);
   });
 
-  it('counts what is pending, apart for the background', () => {
+  it('counts pending timers, apart from background timers', () => {
     const time = new ManualTime();
     expect(time.nextAt()).toBeNull();
     const timer = time.setTimer(10, () => {});
@@ -78,7 +78,7 @@ describe('ManualTime', () => {
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('moves the wall clock alone', () => {
+  it('moves only the wall clock', () => {
     const time = new ManualTime({ wallMs: 1_000 });
     time.setTimer(10, () => {});
     time.shiftWall(-500);
@@ -127,7 +127,7 @@ describe('ManualTime', () => {
     expect(time.now()).toBe(21);
   });
 
-  it('refuses to go back, to advance without end, and to be advanced twice at a time', async () => {
+  it('refuses to go back, to advance without end, and to be advanced twice at the same time', async () => {
     const time = new ManualTime();
     expect(() => time.advance(-1)).toThrow(RangeError);
     expect(() => time.advance(Infinity)).toThrow(RangeError);
@@ -146,17 +146,17 @@ describe('seededRandom', () => {
     expect([...random.bytes(4)]).toEqual([39, 28, 195, 81]);
   });
 
-  it('differs for each seed, also for seeds that are near or large', () => {
+  it('differs for each seed, even for seeds that are near or large', () => {
     const seeds = [0, 1, 2, -1, 2 ** 32, 2 ** 32 + 1, 2 ** 40];
     const firsts = new Set(seeds.map((seed) => seededRandom(seed).unit()));
     expect(firsts.size).toBe(seeds.length);
   });
 
-  it('is uniform: of 100,000 numbers each twentieth gets its share', () => {
+  it('is uniform: each twentieth of the range gets its share of 100,000 numbers', () => {
     const random = seededRandom(3);
     const slots = Array.from({ length: 100_000 }, () => Math.floor(random.unit() * 20));
     const shares = Array.from({ length: 20 }, (_, slot) => slots.filter((taken) => taken === slot).length);
-    // chi-square with 19 degrees of freedom: 43.8 is passed by one good generator in a thousand
+    // chi-square with 19 degrees of freedom: one good generator in a thousand exceeds 43.8
     const chiSquare = shares.reduce((sum, share) => sum + (share - 5_000) ** 2 / 5_000, 0);
     expect(chiSquare).toBeLessThan(43.8);
   });
@@ -176,7 +176,7 @@ describe('memoryMeter', () => {
     expect(meter.count('rollcall_never_made_total')).toBe(0);
   });
 
-  it('sets, moves and forgets a gauge', () => {
+  it('sets, changes and removes a gauge', () => {
     const meter = memoryMeter();
     const open = meter.gauge('rollcall_connections', 'Open connections.', ['service']);
     open.set(5, 'orders');
@@ -189,14 +189,14 @@ describe('memoryMeter', () => {
 
   it('keeps every value of a histogram', () => {
     const meter = memoryMeter();
-    const seconds = meter.histogram('rollcall_call_seconds', 'Time of a call.', ['service']);
+    const seconds = meter.histogram('rollcall_call_seconds', 'Duration of a call.', ['service']);
     seconds.record(0.2, 'orders');
     seconds.record(0.1, 'orders');
     seconds.record(3, 'users');
     expect(meter.values('rollcall_call_seconds', { service: 'orders' })).toEqual([0.2, 0.1]);
   });
 
-  it('returns the same instrument for the same name, and rejects another one under it', () => {
+  it('returns the same instrument for the same name, and rejects another one with that name', () => {
     const meter = memoryMeter();
     meter.counter('rollcall_calls_total', 'Calls.').add(1);
     meter.counter('rollcall_calls_total', 'Calls.').add(1);

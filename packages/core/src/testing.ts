@@ -23,8 +23,8 @@ export interface ManualTimeOptions {
 }
 
 /**
- * A clock that stops until it is advanced. Nothing runs by itself: a test does not wait, and two runs with
- * the same steps are the same run. The call that advances the clock rethrows the errors of timers.
+ * A clock that stops until it is advanced. No timer runs by itself: a test does not wait, and two runs with the same steps are identical.
+ * The call that advances the clock rethrows the errors of timers.
  */
 export class ManualTime implements Time {
   readonly #startMs: number;
@@ -32,7 +32,7 @@ export class ManualTime implements Time {
   #wallMs: number;
   #sequence = 0;
   #advancing = false;
-  /** The next one to run is last, so that taking it moves nothing. */
+  /** The next timer is last, so that removing it moves no others. */
   readonly #timers: PendingTimer[] = [];
 
   constructor(options: ManualTimeOptions = {}) {
@@ -62,14 +62,14 @@ export class ManualTime implements Time {
     return { cancel: () => this.#remove(timer) };
   }
 
-  /** Moves the wall clock alone, as an administrator or a time server does. Timers and `now` do not notice. */
+  /** Moves only the wall clock, as an administrator or a time server does. It does not affect timers and `now`. */
   shiftWall(ms: number): void {
     this.#wallMs += ms;
   }
 
   /**
-   * Moves on by `ms` and runs what falls due on the way, each timer at its own moment, also those that are set
-   * meanwhile. Promises do not get on: code that awaits needs `advanceBy`.
+   * Advances by `ms` and runs the timers that become due, each at its own time, including those set meanwhile. Promises do not progress:
+   * code that awaits needs `advanceBy`.
    */
   advance(ms: number): void {
     const until = this.#begin(ms);
@@ -82,8 +82,8 @@ export class ManualTime implements Time {
   }
 
   /**
-   * Like `advance`, and lets promises get on before the first timer, after each timer and at the end, until none of
-   * them has anything left to do. `advanceBy(0)` does only that, and what is due now.
+   * Like `advance`, but lets promises progress before the first timer, after each timer and at the end, until none can progress further.
+   * `advanceBy(0)` does only that, and runs timers that are due now.
    */
   async advanceBy(ms: number): Promise<void> {
     const until = this.#begin(ms);
@@ -98,12 +98,12 @@ export class ManualTime implements Time {
     }
   }
 
-  /** When the next timer is due, by `now`'s clock; null when none is set. */
+  /** The due time of the next timer, in the time of `now`; null if none is set. */
   nextAt(): number | null {
     return this.#timers.at(-1)?.due ?? null;
   }
 
-  /** How many timers are set. After a `close`, nothing may be left in either. */
+  /** How many timers are set. After a `close`, none of either kind may be left. */
   pending(): { readonly foreground: number; readonly background: number } {
     const background = this.#timers.filter((timer) => timer.background).length;
     return { foreground: this.#timers.length - background, background };
@@ -150,9 +150,8 @@ function isLater(one: PendingTimer, other: PendingTimer): boolean {
 }
 
 /**
- * Turns of the event loop: before a message is delivered every promise that can get on has done so, however long its
- * chain, which a fixed count of `await`s could not promise. (A message needs about 10 µs; `setTimeout` would need 1
- * ms.)
+ * Turns of the event loop: before a message is delivered, every promise that can progress has done so, however long its chain, which a
+ * fixed number of `await`s could not guarantee. (A message needs about 10 µs; `setTimeout` would need 1 ms.)
  */
 function openTurns(): { next(): Promise<void>; close(): void } {
   const { port1, port2 } = new MessageChannel();
@@ -169,11 +168,11 @@ function openTurns(): { next(): Promise<void>; close(): void } {
   };
 }
 
-// ---- chance ---------------------------------------------------------------------------------------------------------
+// ---- randomness -----------------------------------------------------------------------------------------------------
 
 /**
- * Chance from a seed, a whole number: the same seed, the same run. The generator is sfc32 of Chris Doty-Humphrey's
- * PractRand; twelve rounds mix the seed in, so that near seeds are different runs. Never for secrets.
+ * Random numbers from a seed, a whole number: the same seed gives the same run. The generator is sfc32 of Chris Doty-Humphrey's PractRand;
+ * twelve rounds mix the seed in, so that near seeds give different runs. Not for secrets.
  */
 export function seededRandom(seed: number): Random {
   let [a, b, c, counter] = [0, seed | 0, Math.floor(seed / 2 ** 32) | 0, 1];
@@ -192,18 +191,18 @@ export function seededRandom(seed: number): Random {
   };
 }
 
-// ---- what was counted -----------------------------------------------------------------------------------------------
+// ---- a readable meter ------------------------------------------------------------------------------------------------
 
 /** Label name → value. */
 export type Labels = Readonly<Record<string, string>>;
 
 /** A Meter whose values can be read. It is strict, so that a bad name, a bad label or too many series fail a test. */
 export interface MemoryMeter extends Meter {
-  /** The sum of a counter, or the value of a gauge, over all series that have these labels; 0 when there are none. */
+  /** The sum of a counter, or the value of a gauge, over all series with these labels; 0 without such series. */
   count(name: string, labels?: Labels): number;
-  /** Every recorded value of a histogram in the series that have these labels, in order within each series. */
+  /** Every recorded value of a histogram in the series with these labels, in order within each series. */
   values(name: string, labels?: Labels): readonly number[];
-  /** The names of all instruments that were made, sorted. */
+  /** The names of all created instruments, sorted. */
   names(): readonly string[];
   /** One row of a Markdown table per metric: name, kind, labels and help, sorted by name. */
   rows(): readonly string[];
@@ -218,7 +217,7 @@ interface Instrument {
   readonly series: Map<string, { readonly labels: Labels; readonly values: number[] }>;
 }
 
-/** More series than this in one instrument means that a label is not bounded. */
+/** More series than this in one instrument mean that a label is not bounded. */
 const MAX_SERIES = 1_000;
 
 export function memoryMeter(): MemoryMeter {
@@ -319,7 +318,7 @@ export interface RecordedLine {
   readonly text: string;
 }
 
-/** A Log that keeps its lines. */
+/** A Log that stores its lines. */
 export interface RecordingLog extends Log {
   readonly lines: readonly RecordedLine[];
   /** The lines of one level, or all, as text. */
@@ -339,7 +338,7 @@ export function recordingLog(): RecordingLog {
   };
 }
 
-// ---- what is spoken of ----------------------------------------------------------------------------------------------
+// ---- example data ---------------------------------------------------------------------------------------------------
 
 /** A healthy instance of `orders` with some fields replaced. */
 export function sampleInstance(but: Partial<Instance> = {}): Instance {
@@ -364,9 +363,9 @@ export function sampleInstance(but: Partial<Instance> = {}): Instance {
   };
 }
 
-// ---- pages ----------------------------------------------------------------------------------------------------------
+// ---- generated pages ------------------------------------------------------------------------------------------------
 
-/** A row, and the head, of a Markdown table. */
+/** A row, or the head, of a Markdown table. */
 export const tableRow = (...cells: readonly string[]): string =>
   `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 export const tableHead = (...cells: readonly string[]): readonly string[] => [

@@ -56,9 +56,9 @@ export type {
 } from '@rollcall/client';
 
 // for the events of callers, and for a custom balancer
-export { firstAble, isAble } from '@rollcall/client';
+export { findAvailable, isAvailable } from '@rollcall/client';
 export type {
-  Ask,
+  PickArgs,
   BalancerChoice,
   BalancerName,
   BalancerNode,

@@ -11,7 +11,7 @@ import {
   registryEventMessage,
   RollcallError,
 } from '@rollcall/core';
-import type { Instance, InstanceId, InstancePatch, RegistryEvent, State, StrangeAnswer } from '@rollcall/core';
+import type { Instance, InstanceId, InstancePatch, RegistryEvent, State, ReceivedAnswer } from '@rollcall/core';
 import type { Direction, Heartbeats } from './heartbeats.js';
 import { jsonOf, numberAt, recordsAt, textAt } from './json.js';
 import type { Json } from './json.js';
@@ -90,7 +90,7 @@ export class RegistryApi {
   readonly url: string;
   readonly namespace: string;
   /** The last answer, for error texts. */
-  #lastAnswer: StrangeAnswer | null = null;
+  #lastAnswer: ReceivedAnswer | null = null;
   readonly #fetch: Fetcher;
   readonly #isShown: boolean;
   readonly #headers: Readonly<Record<string, string>>;
@@ -253,7 +253,7 @@ export class RegistryApi {
     return this.#bodyOf(answer, body);
   }
 
-  #bodyOf(answer: StrangeAnswer, body: unknown): unknown {
+  #bodyOf(answer: ReceivedAnswer, body: unknown): unknown {
     if (!isSuccess(answer)) throw refusedError(answer, body);
     if (body === undefined) throw this.#protocolError('its answer is not JSON');
     return body;
@@ -262,7 +262,7 @@ export class RegistryApi {
   async #fetchJson(
     path: string,
     action?: Mutation,
-  ): Promise<{ readonly answer: StrangeAnswer; readonly body: unknown }> {
+  ): Promise<{ readonly answer: ReceivedAnswer; readonly body: unknown }> {
     try {
       const response = await this.#fetch(this.url + path, {
         ...(action === undefined ? { headers: this.#headers } : this.#mutationInit(action)),
@@ -341,9 +341,9 @@ const pathOf = (id: InstanceId): string => `/api/v1/instances/${encodeURICompone
 /** The abort signal of a request that took too long. */
 const isTimeout = (error: unknown): boolean => error instanceof Error && error.name === 'TimeoutError';
 
-const isSuccess = ({ status }: StrangeAnswer): boolean => status >= 200 && status < 300;
+const isSuccess = ({ status }: ReceivedAnswer): boolean => status >= 200 && status < 300;
 
-function refusedError(answer: StrangeAnswer, body: unknown): RollcallError {
+function refusedError(answer: ReceivedAnswer, body: unknown): RollcallError {
   const { detail, fix, flaws = [] } = problemFrom(answer.status, body, answer);
   const listed = flaws.map(({ path, received, allowed }) => ` ${path}: received ${received}, allowed is ${allowed}.`);
   return new RollcallError('REGISTRY_REFUSED', `${detail}${listed.join('')} ${fix}`);

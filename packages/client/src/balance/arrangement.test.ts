@@ -3,9 +3,9 @@ import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createInstance } from '../registry-client/registry-client.fixture.js';
-import { ALL_ALIKE } from './arrangement.js';
+import { NO_PREFERENCES } from './arrangement.js';
 import type { Preferences } from './arrangement.js';
-import { createBalancer, createFleet, createAsk, CALLABLE } from './balance.fixture.js';
+import { createBalancer, createFleet, createPickArgs, CALLABLE } from './balance.fixture.js';
 import type { Balancer, BalancerParts } from './balancer.js';
 import type { Node } from './nodes/node.js';
 import { selectorFor } from './nodes/selector.js';
@@ -18,7 +18,7 @@ function build(
   parts: Partial<BalancerParts<Node>> = {},
 ): Balancer<Node> {
   const random = seededRandom(3);
-  const all = { preferences: { ...ALL_ALIKE, ...preferences }, ...parts };
+  const all = { preferences: { ...NO_PREFERENCES, ...preferences }, ...parts };
   const balancer = createBalancer({ picker: new PowerOfTwo(random), random, parts: all });
   balancer.update(instances, 0);
   return balancer;
@@ -27,7 +27,7 @@ function build(
 function pickedBy(balancer: Balancer<Node>, now = 0, selector: Selector = CALLABLE): readonly string[] {
   const ids = new Set<string>();
   for (let i = 0; i < 400; i += 1) {
-    const node = balancer.pick(createAsk({ now, selector }));
+    const node = balancer.pick(createPickArgs({ now, selector }));
     if (node !== null) ids.add(node.id);
   }
   return [...ids].toSorted();
@@ -48,23 +48,26 @@ function eject(balancer: Balancer<Node>, id: string, now = 0): void {
   for (let i = 0; i < 5; i += 1) balancer.failed(node, now);
 }
 
-it.each([5, 200, 201, 700])('a subset of %i is made of those that are worth most to this caller', (subsetSize) => {
-  const balancer = build(createFleet(1_000), { subsetSize });
-  const ranks = [...balancer.nodes].map(({ rank }) => rank).toSorted((one, other) => other - one);
-  const statuses = balancer.nodeStatuses(0);
-  const chosen = [...balancer.nodes].filter((node) => statuses.get(node)?.isPreferred === true);
-  expect(chosen.map(({ rank }) => rank).toSorted((one, other) => other - one)).toEqual(ranks.slice(0, subsetSize));
-});
+it.each([5, 200, 201, 700])(
+  'a subset of size %i contains the instances with the highest rank for this caller',
+  (subsetSize) => {
+    const balancer = build(createFleet(1_000), { subsetSize });
+    const ranks = [...balancer.nodes].map(({ rank }) => rank).toSorted((one, other) => other - one);
+    const statuses = balancer.nodeStatuses(0);
+    const chosen = [...balancer.nodes].filter((node) => statuses.get(node)?.isPreferred === true);
+    expect(chosen.map(({ rank }) => rank).toSorted((one, other) => other - one)).toEqual(ranks.slice(0, subsetSize));
+  },
+);
 
-describe('the own zone', () => {
+describe('the zone of the caller', () => {
   const near: Partial<Preferences> = { zone: 'a', minInZone: 3 };
 
-  it('is preferred if enough instances are HEALTHY there', () => {
+  it('is preferred if it has enough HEALTHY instances', () => {
     expect(pickedBy(build(inZones('aaabbb'), near))).toEqual(['a0', 'a1', 'a2']);
     expect(pickedBy(build(inZones('aabbb'), near))).toEqual(['a0', 'a1', 'b2', 'b3', 'b4']);
   });
 
-  it('does not count those that are doubted or ejected', () => {
+  it('does not count UNHEALTHY or ejected instances', () => {
     const balancer = build(inZones('aaabbb'), near);
     eject(balancer, 'a0');
     expect(pickedBy(balancer)).toEqual(['a1', 'a2', 'b3', 'b4', 'b5']);
@@ -73,7 +76,7 @@ describe('the own zone', () => {
     expect(pickedBy(build(instances, near))).toContain('b5');
   });
 
-  it('gets help from the others when it is full, and only then', () => {
+  it('sends calls to other zones only when its instances are full', () => {
     const balancer = build(inZones('aaabbb'), near);
     fill(balancer.node('a0'));
     fill(balancer.node('a1'));
@@ -82,7 +85,7 @@ describe('the own zone', () => {
     expect(pickedBy(balancer, 1)).toEqual(['b3', 'b4', 'b5']);
   });
 
-  it('makes no difference where no instance declares its zone', () => {
+  it('makes no difference if no instance declares its zone', () => {
     expect(pickedBy(build(inZones('aaabbb'), { zone: '' }))).toHaveLength(6);
   });
 });
@@ -90,18 +93,18 @@ describe('the own zone', () => {
 describe('a subset', () => {
   const small: Partial<Preferences> = { subsetSize: 20 };
 
-  it('is used of a service with 100 instances, not of a smaller one', () => {
+  it('is used for a service with 100 instances, but not for a smaller one', () => {
     expect(pickedBy(build(createFleet(99), small)).length).toBeGreaterThan(80);
     expect(pickedBy(build(createFleet(100), small))).toHaveLength(20);
   });
 
-  it('is another one for another caller', () => {
+  it('differs between callers', () => {
     const one = pickedBy(build(createFleet(400), small, { callerId: 'one' }));
     const other = pickedBy(build(createFleet(400), small, { callerId: 'other' }));
     expect(one.filter((id) => other.includes(id)).length).toBeLessThan(8);
   });
 
-  it('gives each instance about as many callers', () => {
+  it('gives each instance about the same number of callers', () => {
     const callers = new Map<string, number>();
     for (let i = 0; i < 100; i += 1) {
       const balancer = build(createFleet(100), small, { callerId: `gateway-${i}` });
@@ -114,7 +117,7 @@ describe('a subset', () => {
     expect(Math.max(...callers.values())).toBeLessThanOrEqual(40);
   });
 
-  it('changes by one when one of it goes, and by none when another one goes', () => {
+  it('changes by one instance when an instance of it leaves, and does not change when another instance leaves', () => {
     fc.assert(
       fc.property(fc.nat(149), fc.string(), (gone, callerId) => {
         const fleet = createFleet(150);
@@ -132,7 +135,7 @@ describe('a subset', () => {
     );
   });
 
-  it('gets help when it is full', () => {
+  it('sends calls outside of the subset only when its instances are full', () => {
     const balancer = build(createFleet(100), small);
     for (const [node, { isPreferred }] of balancer.nodeStatuses(0)) if (isPreferred) fill(node);
     expect(pickedBy(balancer, 1).length).toBeGreaterThan(60);
@@ -144,7 +147,7 @@ describe('version and metadata', () => {
   const selectorWith = (metadata: Record<string, string>): Selector =>
     selectorFor({ states: undefined, version: undefined, metadata }, standard);
 
-  it('restrict a call to instances that have all the keys with their values', () => {
+  it('restrict a call to instances with all of these keys and values', () => {
     const balancer = build([
       createInstance({ id: 'plain' }),
       createInstance({ id: 'canary', metadata: { tier: 'canary' } }),
@@ -156,7 +159,7 @@ describe('version and metadata', () => {
     expect(pickedBy(balancer, 0, selectorWith({ toString: 'x' }))).toEqual([]);
   });
 
-  it('have the same key in any order, another for other values, and none for none', () => {
+  it('have a selector key that ignores the order of entries, differs for other values, and is empty without entries', () => {
     expect(selectorWith({ a: '1', b: '2' }).key).toBe(selectorWith({ b: '2', a: '1' }).key);
     expect(selectorWith({ a: '1,b=2' }).key).not.toBe(selectorWith({ a: '1', b: '2' }).key);
     expect(selectorWith({})).toBe(standard);
@@ -166,7 +169,7 @@ describe('version and metadata', () => {
 describe('the capacity guard', () => {
   const fleet = [...createFleet(2), ...createFleet(4, 'UNHEALTHY', 2)];
 
-  it('lets those that answered us recently join the best, when these are under half', () => {
+  it('adds instances that answered us recently to the best tier if that tier has under half of them', () => {
     const balancer = build(fleet);
     expect(pickedBy(balancer)).toEqual(['orders-0', 'orders-1']);
     for (const id of ['orders-2', 'orders-3']) balancer.succeeded(balancer.node(id)!, 1_000);
@@ -174,13 +177,13 @@ describe('the capacity guard', () => {
     expect(pickedBy(balancer, 11_001)).toEqual(['orders-0', 'orders-1']);
   });
 
-  it('does nothing as long as the best are half', () => {
+  it('does nothing if the best tier has half of the instances', () => {
     const balancer = build(fleet.slice(0, 4));
     for (const id of ['orders-2', 'orders-3']) balancer.succeeded(balancer.node(id)!, 1_000);
     expect(pickedBy(balancer, 1_001)).toEqual(['orders-0', 'orders-1']);
   });
 
-  it('trusts no REGISTERING instance that never answered us', () => {
+  it('does not add a REGISTERING instance that never answered us', () => {
     const balancer = build([...createFleet(1), ...createFleet(3, 'REGISTERING', 1)]);
     expect(pickedBy(balancer)).toEqual(['orders-0']);
     balancer.succeeded(balancer.node('orders-2')!, 1);

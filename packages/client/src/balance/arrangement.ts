@@ -5,42 +5,42 @@ import { Candidates } from './pickers/candidates.js';
 import { hasRecentSuccess, TIER_COUNT, tierOf, tierUntil } from './tiers.js';
 import type { TierContext } from './tiers.js';
 
-/** Which of the instances that are as good as each other one caller prefers. */
+/** How one caller chooses among instances of the same tier. */
 export interface Preferences {
-  /** The zone of this process; empty: unknown, or irrelevant. */
+  /** The zone of this process; empty: unknown or not used. */
   readonly zone: string;
-  /** Fewer HEALTHY instances in the own zone are not enough for all of its callers. */
+  /** With fewer HEALTHY instances than this, the zone is too small for all of its callers. */
   readonly minInZone: number;
-  /** How many instances of a large service are used; Infinity: all. */
+  /** How many instances of a large service this caller uses; Infinity: all. */
   readonly subsetSize: number;
 }
 
 /** No zone, no subset. */
-export const ALL_ALIKE: Preferences = { zone: '', minInZone: 1, subsetSize: Infinity };
+export const NO_PREFERENCES: Preferences = { zone: '', minInZone: 1, subsetSize: Infinity };
 
 /** A service with fewer instances has no subsets. */
-const LARGE_SERVICE = 100;
-/** Up to here, putting each in its place costs less than to sort all. */
-const SMALL_SUBSET = 200;
+const MIN_SUBSETTED_SERVICE = 100;
+/** For a subset of up to this size, insertion is cheaper than sorting all nodes. */
+const MAX_INSERTED_SUBSET = 200;
 
-/** Instances of equal rank. */
+/** Instances of the same tier. */
 export interface Tier<N extends Node> {
   readonly number: number;
   readonly preferred: Candidates<N>;
-  /** Left out because of zone or subset: for when none of the preferred ones has room. */
+  /** Outside of the zone or the subset: used when none of the preferred instances has room. */
   readonly others: Candidates<N> | null;
 }
 
 export interface Arrangement<N extends Node> {
-  /** Those with at least one instance, lowest first. */
+  /** The tiers with at least one instance, lowest first. */
   readonly tiers: readonly Tier<N>[];
-  /** Until when it holds, if only time changes. */
+  /** The time from which the arrangement may differ without any event; Infinity: never. */
   readonly until: number;
 }
 
 /**
- * The callable instances, best first: state × own experience (`tiers.ts`) → version and metadata → capacity guard →
- * zone → subset. A function of what is given; a pick only reads its result.
+ * The callable instances, best first: state × own experience (`tiers.ts`) → version and metadata → capacity guard → zone → subset. It
+ * depends on its arguments only; a pick only reads its result.
  */
 export function arrange<N extends Node>(
   nodes: readonly N[],
@@ -54,7 +54,7 @@ export function arrange<N extends Node>(
   let count = 0;
   let until = Infinity;
   for (const node of nodes) {
-    // nearly all of a large fleet: these are not examined further
+    // most nodes of a large fleet are calm and need no further checks
     if (takesHealthy && node.isCalm) {
       best.push(node);
       count += 1;
@@ -67,7 +67,7 @@ export function arrange<N extends Node>(
   }
   const isHealthyHere = countIn(preferences.zone, best) >= preferences.minInZone;
   guardCapacity(byTier, count, context.now);
-  const subsetSize = count < LARGE_SERVICE ? Infinity : preferences.subsetSize;
+  const subsetSize = count < MIN_SUBSETTED_SERVICE ? Infinity : preferences.subsetSize;
   const tiers: Tier<N>[] = [];
   byTier.forEach((members, number) => {
     if (members.length === 0) return;
@@ -83,8 +83,8 @@ function takesAllHealthy({ states, version, metadata }: Selector): boolean {
 }
 
 /**
- * If the best tier holds under half of what could be called, those of the next one that answered us recently join it,
- * so that one survivor does not get ten times its load. Only our own traffic shows that they work.
+ * If the best tier has less than half of the callable instances, those instances of the next tier that answered us recently join it, so
+ * that a single remaining instance does not get ten times its load. Only an answer to this process proves that they work.
  */
 function guardCapacity<N extends Node>(byTier: readonly N[][], count: number, now: number): void {
   const [best, next] = byTier;
@@ -115,12 +115,12 @@ function inZone<N extends Node>(zone: string, nodes: readonly N[]): readonly N[]
 }
 
 /**
- * The `size` with the greatest ranks, in one pass where that is cheaper than to sort them all. All, if there are no
- * more.
+ * The `size` nodes with the highest ranks, in one pass where that is cheaper than sorting. Returns all nodes if there are no more than
+ * that.
  */
 function topRanked<N extends Node>(nodes: readonly N[], size: number): readonly N[] {
   if (nodes.length <= size) return nodes;
-  if (size > SMALL_SUBSET) return nodes.toSorted((one, other) => other.rank - one.rank).slice(0, size);
+  if (size > MAX_INSERTED_SUBSET) return nodes.toSorted((one, other) => other.rank - one.rank).slice(0, size);
   const top: N[] = [];
   for (const node of nodes) {
     const last = top[size - 1];

@@ -4,7 +4,7 @@ import { DEFAULT_LIMIT } from '../breaker/limit.js';
 import type { LimitTerms } from '../breaker/limit.js';
 import { defaultTripRules } from '../breaker/trip-rules.js';
 import { createInstance } from '../registry-client/registry-client.fixture.js';
-import { ALL_ALIKE } from './arrangement.js';
+import { NO_PREFERENCES } from './arrangement.js';
 import { Balancer } from './balancer.js';
 import type { BalancerParts } from './balancer.js';
 import { PeakEwma, TypicalLatency } from './nodes/loads.js';
@@ -13,12 +13,12 @@ import { NodeTable } from './nodes/node-table.js';
 import { Node } from './nodes/node.js';
 import type { NodeParts } from './nodes/node.js';
 import { standardSelector } from './nodes/selector.js';
-import type { Ask, Picker } from './pickers/picker.js';
+import type { PickArgs, Picker } from './pickers/picker.js';
 
 export const CALLABLE = standardSelector(['HEALTHY', 'REGISTERING', 'UNHEALTHY']);
 
-/** The question that a call asks the balancer. */
-export function createAsk(fields: Partial<Ask> = {}): Ask {
+/** The arguments of a pick, as a call passes them to the balancer. */
+export function createPickArgs(fields: Partial<PickArgs> = {}): PickArgs {
   return {
     now: 0,
     selector: CALLABLE,
@@ -31,7 +31,7 @@ export function createAsk(fields: Partial<Ask> = {}): Ask {
   };
 }
 
-/** A node without a way to it. */
+/** A node without a connection. */
 function createNode(instance: Instance, random: Random, parts: Pick<NodeParts, 'nodeTable' | 'limit'>): Node {
   return new Node({
     instance,
@@ -49,14 +49,14 @@ export interface BalancerFields {
   readonly parts?: Partial<BalancerParts<Node>>;
 }
 
-/** A balancer whose nodes lead nowhere. */
+/** A balancer whose nodes have no connections. */
 export function createBalancer(fields: BalancerFields): Balancer<Node> {
   const nodeTable = new NodeTable(fields.load ?? new PeakEwma(new TypicalLatency()));
   return new Balancer<Node>({
     picker: fields.picker,
     standard: CALLABLE,
     maxEjectedRatio: 0.5,
-    preferences: ALL_ALIKE,
+    preferences: NO_PREFERENCES,
     callerId: 'gateway-1',
     copy: { stale: false },
     intervalMs: () => 5_000,
@@ -71,7 +71,7 @@ export function createBalancer(fields: BalancerFields): Balancer<Node> {
   });
 }
 
-/** Instances named by their place: `orders-0` … in one state. */
+/** Instances in one state, named by their index: `orders-0`, `orders-1`, … */
 export function createFleet(count: number, state: State = 'HEALTHY', from = 0): readonly Instance[] {
   return Array.from({ length: count }, (_, i) => createInstance({ id: `orders-${from + i}`, state }));
 }

@@ -2,20 +2,17 @@ import type { Instance, State } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createBalancer, createFleet, createAsk } from './balance.fixture.js';
+import { createBalancer, createFleet, createPickArgs } from './balance.fixture.js';
 import type { Balancer } from './balancer.js';
 import type { Node } from './nodes/node.js';
-import type { Ask } from './pickers/picker.js';
+import type { PickArgs } from './pickers/picker.js';
 import { PowerOfTwo } from './pickers/pickers.js';
 
 type Ending = 'good' | 'bad' | 'absent';
 
-/**
- * What happens next: a call that ends so after a while, a ping that does, a report of the registry, or nothing for a
- * while.
- */
+/** One step of a history: a call with its result and duration, a ping, a report of the registry, or a pause. */
 type Step =
-  | { readonly what: 'call'; readonly ending: Ending; readonly probes: Ask['probes']; readonly lastsMs: number }
+  | { readonly what: 'call'; readonly ending: Ending; readonly probes: PickArgs['probes']; readonly lastsMs: number }
   | { readonly what: 'wait'; readonly ms: number }
   | { readonly what: 'registry'; readonly place: number; readonly state: State };
 
@@ -32,7 +29,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       what: fc.constant('call'),
       ending: fc.constantFrom<Ending>('good', 'bad', 'bad', 'absent', 'absent'),
-      probes: fc.constantFrom<Ask['probes']>('repeatable', 'once', 'never'),
+      probes: fc.constantFrom<PickArgs['probes']>('repeatable', 'once', 'never'),
       lastsMs: fc.constantFrom(1, 5, 400, 3_000),
     }),
   },
@@ -50,7 +47,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-/** A caller that checks the breaker's guarantees at each of its steps. */
+/** A caller that checks the guarantees of the circuit breaker after each step. */
 class Caller {
   readonly balancer: Balancer<Node>;
   readonly #pinged = new Set<Node>();
@@ -84,17 +81,17 @@ class Caller {
 
   #call({ ending, probes, lastsMs }: Extract<Step, { what: 'call' }>): void {
     const open = this.#callable().filter((node) => node.admits(this.#now));
-    const ask = createAsk({ now: this.#now, probes });
-    const node = this.balancer.pick(ask);
+    const args = createPickArgs({ now: this.#now, probes });
+    const node = this.balancer.pick(args);
     if (open.length > 0) expect(node).not.toBeNull();
     if (node === null) return;
     expect(this.#callable()).toContain(node);
-    if (ask.isProbe) this.#beginProbe(node);
+    if (args.isProbe) this.#beginProbe(node);
     else if (open.length > 0) expect(open).toContain(node);
     // all were full: a limit that was only a guess has given way
     else expect(node.admits(this.#now)).toBe(true);
     node.begin(this.#now, true);
-    const call: UnderWay = { node, isProbe: ask.isProbe, ending, endsAt: this.#now + lastsMs };
+    const call: UnderWay = { node, isProbe: args.isProbe, ending, endsAt: this.#now + lastsMs };
     this.#underWay = [...this.#underWay, call].toSorted((one, other) => one.endsAt - other.endsAt);
   }
 
@@ -121,7 +118,7 @@ class Caller {
     if (before === null && node.breaker.cause === 'errors') this.#expectRoom();
   }
 
-  /** An instance just ejected for errors was neither beyond the allowed share nor the last. */
+  /** An instance that was just ejected for errors is within the allowed share and is not the last one. */
   #expectRoom(): void {
     const callable = this.#callable();
     const ejected = callable.filter((node) => node.breaker.cause !== null).length;
@@ -149,9 +146,9 @@ class Caller {
   }
 }
 
-describe('the breaker’s guarantees', () => {
-  it('hold in any history: half at most and never the last for errors, one probe at a time, none shut while one is open', () => {
-    // calls rarely come alone: some that end alike in a row, and in between whatever
+describe('the guarantees of the circuit breaker', () => {
+  it('hold in any history: at most half and never the last ejected for errors, one probe at a time', () => {
+    // calls mostly come in runs with the same result; other steps come between the runs
     const run = fc
       .record({ ending: fc.constantFrom<Ending>('good', 'bad', 'absent'), length: fc.integer({ min: 2, max: 7 }) })
       .map(({ ending, length }): Step[] => {
@@ -175,37 +172,41 @@ describe('the breaker’s guarantees', () => {
     );
   });
 
-  it('shuts all that cannot be connected to, fails fast then, and recovers within a second of the first good probe', () => {
+  it('shuts instances that cannot be connected to, then fails fast, and recovers within a second of the first good probe', () => {
     const fields = {
       count: fc.integer({ min: 1, max: 6 }),
       seed: fc.integer(),
       backAtMs: fc.integer({ min: 2_000, max: 60_000 }),
     };
     fc.assert(
-      fc.property(fc.record(fields), fc.constantFrom<Ask['probes']>('repeatable', 'once', 'never'), (world, probes) => {
-        const { count, seed, backAtMs } = world;
-        const random = seededRandom(seed);
-        const balancer = createBalancer({ picker: new PowerOfTwo(random), random });
-        balancer.update(createFleet(count), 0);
-        let [refused, goodAt] = [0, Infinity];
-        for (let now = 0; now < backAtMs + 60_000; now += 20) {
-          const ask = createAsk({ now, probes });
-          const node = balancer.pick(ask);
-          // with no instance to call, calls fail at once, but for one a second, and those whose time for a probe has come
-          if (node === null) refused += 1;
-          if (node === null) expect(now).toBeLessThan(goodAt + 1_000);
-          if (node === null) continue;
-          if (ask.isProbe) balancer.endProbe(node);
-          if (now < backAtMs) balancer.absent(node, now);
-          else {
-            goodAt = Math.min(goodAt, now);
-            balancer.succeeded(node, now);
+      fc.property(
+        fc.record(fields),
+        fc.constantFrom<PickArgs['probes']>('repeatable', 'once', 'never'),
+        (world, probes) => {
+          const { count, seed, backAtMs } = world;
+          const random = seededRandom(seed);
+          const balancer = createBalancer({ picker: new PowerOfTwo(random), random });
+          balancer.update(createFleet(count), 0);
+          let [refused, goodAt] = [0, Infinity];
+          for (let now = 0; now < backAtMs + 60_000; now += 20) {
+            const args = createPickArgs({ now, probes });
+            const node = balancer.pick(args);
+            // while no instance can be called, calls fail at once, except for one call a second and calls that serve as a due probe
+            if (node === null) refused += 1;
+            if (node === null) expect(now).toBeLessThan(goodAt + 1_000);
+            if (node === null) continue;
+            if (args.isProbe) balancer.endProbe(node);
+            if (now < backAtMs) balancer.absent(node, now);
+            else {
+              goodAt = Math.min(goodAt, now);
+              balancer.succeeded(node, now);
+            }
           }
-        }
-        expect(refused).toBeGreaterThan(0);
-        // one call a second found it, or its own ejection’s end did
-        expect(goodAt).toBeLessThanOrEqual(backAtMs + 1_020);
-      }),
+          expect(refused).toBeGreaterThan(0);
+          // the instance was found by the one call a second, or when its ejection ended
+          expect(goodAt).toBeLessThanOrEqual(backAtMs + 1_020);
+        },
+      ),
       { numRuns: 50 },
     );
   });

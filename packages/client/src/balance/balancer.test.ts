@@ -2,7 +2,7 @@ import type { Instance } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { createInstance } from '../registry-client/registry-client.fixture.js';
-import { createBalancer, createFleet, createAsk, CALLABLE } from './balance.fixture.js';
+import { createBalancer, createFleet, createPickArgs, CALLABLE } from './balance.fixture.js';
 import type { Balancer, BalancerParts } from './balancer.js';
 import type { Node } from './nodes/node.js';
 import type { Selector } from './nodes/selector.js';
@@ -20,7 +20,7 @@ const only = (version: string): Selector => ({ ...CALLABLE, key: version, versio
 function pickedBy(balancer: Balancer<Node>, now = 0, selector: Selector = CALLABLE): readonly string[] {
   const ids = new Set<string>();
   for (let i = 0; i < 200; i += 1) {
-    const node = balancer.pick(createAsk({ now, selector }));
+    const node = balancer.pick(createPickArgs({ now, selector }));
     if (node !== null) ids.add(node.id);
   }
   return [...ids].toSorted();
@@ -35,7 +35,7 @@ function shut(balancer: Balancer<Node>, id: string, now = 0): void {
 }
 
 describe('a catalog update', () => {
-  it('keeps the nodes it does not take away, with all they know', () => {
+  it('keeps the nodes of the remaining instances, with all their measurements', () => {
     const balancer = build(createFleet(3));
     const kept = balancer.node('orders-1')!;
     kept.observe(77, 0);
@@ -48,7 +48,7 @@ describe('a catalog update', () => {
     expect(kept.cost(0)).toBe(77);
   });
 
-  it('retires those that are gone, wherever they stood in the list', () => {
+  it('retires the nodes of removed instances, at any position in the list', () => {
     const retired: string[] = [];
     const balancer = build(createFleet(4), { retire: (node) => retired.push(node.id) });
     const [first = createInstance(), , third = createInstance()] = createFleet(4);
@@ -67,7 +67,7 @@ describe('a catalog update', () => {
     expect(balancer.node('orders-0')).not.toBe(before);
   });
 
-  it('lets the calls of a removed one end normally, without counting them for another', () => {
+  it('lets the calls of a removed node end normally, without counting them for another node', () => {
     const balancer = build(createFleet(2));
     const gone = balancer.node('orders-0')!;
     for (let i = 0; i < 3; i += 1) gone.begin(0, true);
@@ -85,13 +85,13 @@ describe('a catalog update', () => {
     expect(fresh.nodeTable.inFlight).toBe(1);
   });
 
-  it('leaves exactly its instances, in its order, if hundreds change at once', () => {
+  it('leaves exactly the instances of the update, in their order, if hundreds change at once', () => {
     const balancer = build(createFleet(500));
     balancer.update(createFleet(300, 'HEALTHY', 250), 1);
     expect([...balancer.nodes].map(({ id }) => id)).toEqual(createFleet(300, 'HEALTHY', 250).map(({ id }) => id));
   });
 
-  it('makes an ejected instance half-open when the registry finds it well again, not more', () => {
+  it('makes an ejected instance half-open, not closed, when the registry reports it HEALTHY again', () => {
     const balancer = build([...createFleet(2), createInstance({ id: 'sick', state: 'UNHEALTHY' })]);
     eject(balancer, 'sick');
     balancer.update([...createFleet(2), createInstance({ id: 'sick', state: 'HEALTHY', revision: 2 })], 10);
@@ -101,16 +101,16 @@ describe('a catalog update', () => {
 });
 
 describe('tiers', () => {
-  it('never hold instances that are CRITICAL, leaving, or out of service by an operator', () => {
+  it('never contain instances that are CRITICAL, leaving, or disabled by an operator', () => {
     const out = createInstance({ id: 'drained', admin: 'DRAINING' });
     const repaired = createInstance({ id: 'repaired', admin: 'MAINTENANCE' });
     const balancer = build([...createFleet(1, 'CRITICAL'), ...createFleet(1, 'DEREGISTERING', 1), out, repaired]);
-    expect(balancer.pick(createAsk())).toBeNull();
+    expect(balancer.pick(createPickArgs())).toBeNull();
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
   });
 
   it.each(['DRAINING', 'MAINTENANCE'] as const)(
-    'drop an instance at once that becomes %s, keep what is known of it, and take it back',
+    'drop an instance at once that becomes %s, keep its measurements, and take it back',
     (admin) => {
       const retired: string[] = [];
       const balancer = build(createFleet(2), { retire: (node) => retired.push(node.id) });
@@ -126,7 +126,7 @@ describe('tiers', () => {
     },
   );
 
-  it('send no call, not even a probe, to an instance that failed and was then put out of service', () => {
+  it('send no call, not even a probe, to an instance that failed and was then disabled', () => {
     const pinged: string[] = [];
     const balancer = build(createFleet(2), { ping: (node) => pinged.push(node.id) });
     shut(balancer, 'orders-0');
@@ -136,13 +136,13 @@ describe('tiers', () => {
       1,
     );
     for (const probes of ['never', 'once', 'repeatable'] as const) {
-      for (let now = 2; now < 120_000; now += 1_500) expect(balancer.pick(createAsk({ now, probes }))).toBeNull();
+      for (let now = 2; now < 120_000; now += 1_500) expect(balancer.pick(createPickArgs({ now, probes }))).toBeNull();
     }
     expect(pinged).toEqual([]);
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
   });
 
-  it('hold CRITICAL instances for a call that names the state, after all others', () => {
+  it('contain CRITICAL instances, in the last tier, for a call that names the state', () => {
     const any: Selector = { ...CALLABLE, key: 'any', states: ['HEALTHY', 'CRITICAL'] };
     const balancer = build([...createFleet(1, 'CRITICAL'), ...createFleet(1, 'HEALTHY', 1)]);
     expect(pickedBy(balancer, 0, any)).toEqual(['orders-1']);
@@ -150,15 +150,15 @@ describe('tiers', () => {
     expect(pickedBy(balancer, 1, any)).toEqual(['orders-0']);
   });
 
-  it('prefer an UNHEALTHY instance that answered us recently to one that did not, for 10 s', () => {
+  it('prefer an UNHEALTHY instance that answered us in the last 10 s to one that did not', () => {
     const balancer = build(createFleet(2, 'UNHEALTHY'));
-    balancer.pick(createAsk());
+    balancer.pick(createPickArgs());
     balancer.succeeded(balancer.node('orders-1')!, 100);
     expect(pickedBy(balancer, 200)).toEqual(['orders-1']);
     expect(pickedBy(balancer, 10_101)).toEqual(['orders-0', 'orders-1']);
   });
 
-  it('keep one that registers again after being HEALTHY, for two intervals: the registry was restarted, not the instance', () => {
+  it('keep an instance that registers again after being HEALTHY for two intervals: the registry was restarted, not the instance', () => {
     const balancer = build(createFleet(2), { intervalMs: () => 1_000 });
     balancer.update(
       [createInstance({ id: 'orders-0', state: 'REGISTERING', revision: 2 }), ...createFleet(1, 'HEALTHY', 1)],
@@ -168,7 +168,7 @@ describe('tiers', () => {
     expect(pickedBy(balancer, 3_001)).toEqual(['orders-1']);
   });
 
-  it('can be narrowed to a version or its first parts', () => {
+  it('can be restricted to a version or its first parts', () => {
     const versions = ['1.4.2', '1.40.0', '2.0.0'].map((version) => createInstance({ id: version, version }));
     const balancer = build(versions);
     expect(pickedBy(balancer, 0, only('1.4'))).toEqual(['1.4.2']);
@@ -182,7 +182,7 @@ describe('tiers', () => {
     const counts = new Map<string, number>();
     const busy: Node[] = [];
     for (let i = 0; i < 8_000; i += 1) {
-      const node = balancer.pick(createAsk())!;
+      const node = balancer.pick(createPickArgs())!;
       counts.set(node.id, (counts.get(node.id) ?? 0) + 1);
       node.begin(0, true);
       busy.push(node);
@@ -194,7 +194,7 @@ describe('tiers', () => {
   });
 });
 
-/** One is silent, and the other answered meanwhile. */
+/** One instance is silent, and the other one answered in the meantime. */
 function silenced(): { readonly balancer: Balancer<Node>; readonly silent: Node; readonly other: Node } {
   const balancer = build(createFleet(2));
   const silent = balancer.node('orders-0')!;
@@ -204,10 +204,10 @@ function silenced(): { readonly balancer: Balancer<Node>; readonly silent: Node;
   return { balancer, silent, other };
 }
 
-describe('the early limit of a silent one', () => {
-  it('holds as long as the other one can take its calls', () => {
+describe('the early limit of a silent instance', () => {
+  it('applies as long as the other instance can take its calls', () => {
     const { balancer, other } = silenced();
-    for (let picks = 0; picks < 20; picks += 1) expect(balancer.pick(createAsk({ now: 500 }))).toBe(other);
+    for (let picks = 0; picks < 20; picks += 1) expect(balancer.pick(createPickArgs({ now: 500 }))).toBe(other);
   });
 
   it.each<[string, (other: Node) => void]>([
@@ -219,13 +219,13 @@ describe('the early limit of a silent one', () => {
         for (let left = other.limit.gate; left > 0; left -= 1) other.begin(450, false);
       },
     ],
-  ])('ends when the other one %s: a slow one is better than none', (_what, happens) => {
+  ])('ends when the other instance %s: a slow instance is better than none', (_what, happens) => {
     const { balancer, silent, other } = silenced();
     happens(other);
-    expect(balancer.pick(createAsk({ now: 500 }))).toBe(silent);
+    expect(balancer.pick(createPickArgs({ now: 500 }))).toBe(silent);
   });
 
-  it('ends when the other one has left: then it is all there is', () => {
+  it('ends when the other instance has left and no alternative remains', () => {
     for (const leave of [createFleet(1), [...createFleet(1), ...createFleet(1, 'DEREGISTERING', 1)]]) {
       const balancer = build(createFleet(2));
       const slow = balancer.node('orders-0')!;
@@ -234,41 +234,41 @@ describe('the early limit of a silent one', () => {
       quick.begin(0, true);
       quick.end();
       quick.answered(400);
-      expect(balancer.pick(createAsk({ now: 500, tried: quick }))).toBeNull();
+      expect(balancer.pick(createPickArgs({ now: 500, tried: quick }))).toBeNull();
       balancer.update(leave, 600);
-      expect(balancer.pick(createAsk({ now: 601 }))).toBe(slow);
+      expect(balancer.pick(createPickArgs({ now: 601 }))).toBe(slow);
       quick.answered(700);
-      expect(balancer.pick(createAsk({ now: 701 }))).toBe(slow);
+      expect(balancer.pick(createPickArgs({ now: 701 }))).toBe(slow);
     }
   });
 });
 
 describe('ejection', () => {
-  it('takes out at most half for errors', () => {
+  it('ejects at most half of the instances for errors', () => {
     const balancer = build(createFleet(4));
     for (const id of ['orders-0', 'orders-1', 'orders-2']) eject(balancer, id);
     expect(pickedBy(balancer)).toEqual(['orders-2', 'orders-3']);
   });
 
-  it('never takes out the last one for errors', () => {
+  it('never ejects the last instance for errors', () => {
     const balancer = build(createFleet(1));
     eject(balancer, 'orders-0');
     expect(balancer.node('orders-0')!.breaker.cause).toBeNull();
     expect(pickedBy(balancer)).toEqual(['orders-0']);
   });
 
-  it('shuts all that cannot be connected to, reports it, and lets one call a second probe whether that is still so', () => {
+  it('shuts all instances that cannot be connected to, reports it, and sends one call a second as a probe', () => {
     const balancer = build(createFleet(2));
     for (const id of ['orders-0', 'orders-1']) shut(balancer, id);
-    const first = createAsk({ now: 10 });
+    const first = createPickArgs({ now: 10 });
     expect(balancer.pick(first)).not.toBeNull();
     expect(first.isProbe).toBe(true);
-    expect(balancer.pick(createAsk({ now: 1_009 }))).toBeNull();
+    expect(balancer.pick(createPickArgs({ now: 1_009 }))).toBeNull();
     expect(balancer.whyNone(CALLABLE, 0)).toBe('ALL_EJECTED');
-    expect(balancer.pick(createAsk({ now: 1_010 }))).not.toBeNull();
+    expect(balancer.pick(createPickArgs({ now: 1_010 }))).not.toBeNull();
   });
 
-  it('makes a failing instance a last resort behind the doubtful ones', () => {
+  it('uses a failing instance only after the UNHEALTHY ones', () => {
     const balancer = build([...createFleet(2), createInstance({ id: 'doubtful', state: 'UNHEALTHY' })]);
     eject(balancer, 'orders-0');
     shut(balancer, 'orders-1');
@@ -277,16 +277,16 @@ describe('ejection', () => {
     expect(pickedBy(balancer, 2)).toEqual(['doubtful']);
   });
 
-  it('is probed by one repeatable call at a time when its time is over; two successes end it, with a slow start', () => {
+  it('probes an instance after its ejection with one repeatable call at a time; two successes close the breaker, with a slow start', () => {
     const balancer = build(createFleet(3));
     eject(balancer, 'orders-0');
     expect(pickedBy(balancer, 500)).toEqual(['orders-1', 'orders-2']);
     const node = balancer.node('orders-0')!;
     for (const now of [1_300, 1_301]) {
-      const ask = createAsk({ now, probes: 'repeatable' });
-      expect(balancer.pick(ask)).toBe(node);
-      expect(ask.isProbe).toBe(true);
-      const next = createAsk({ now, probes: 'repeatable' });
+      const args = createPickArgs({ now, probes: 'repeatable' });
+      expect(balancer.pick(args)).toBe(node);
+      expect(args.isProbe).toBe(true);
+      const next = createPickArgs({ now, probes: 'repeatable' });
       expect(balancer.pick(next)).not.toBe(node);
       balancer.endProbe(node);
       balancer.succeeded(node, now);
@@ -295,40 +295,40 @@ describe('ejection', () => {
     expect(node.warmth(1_301)).toBe(0.1);
   });
 
-  it('does not, while it warms up, leave its calls to an overloaded one without a comparison', () => {
+  it('does not send the calls of a warming instance to an overloaded one without a comparison', () => {
     const balancer = build(createFleet(3));
     eject(balancer, 'orders-0');
     for (const now of [1_300, 1_301]) {
-      const probe = balancer.pick(createAsk({ now, probes: 'repeatable' }))!;
+      const probe = balancer.pick(createPickArgs({ now, probes: 'repeatable' }))!;
       balancer.endProbe(probe);
       balancer.succeeded(probe, now);
     }
     const overloaded = balancer.node('orders-1')!;
     for (let calls = 0; calls < 15; calls += 1) overloaded.begin(1_302, true);
-    const picks = Array.from({ length: 1_000 }, () => balancer.pick(createAsk({ now: 1_302 }))?.id);
-    // of the pairs that it makes with the one that warms up there are 333
+    const picks = Array.from({ length: 1_000 }, () => balancer.pick(createPickArgs({ now: 1_302 }))?.id);
+    // 333 of its pairs are with the warming instance
     expect(picks.filter((id) => id === 'orders-1').length).toBeLessThan(60);
     expect(picks.filter((id) => id === 'orders-0').length).toBeLessThan(150);
   });
 
-  it('is probed by a call that cannot be repeated only after a ping', () => {
+  it('sends a call that cannot be repeated as a probe only after a ping', () => {
     const pinged: string[] = [];
     const balancer = build(createFleet(2), { ping: (node) => pinged.push(node.id) });
     eject(balancer, 'orders-0');
-    const ask = createAsk({ now: 2_000, probes: 'once' });
-    expect(balancer.pick({ ...ask })?.id).toBe('orders-1');
-    expect(balancer.pick({ ...ask })?.id).toBe('orders-1');
+    const args = createPickArgs({ now: 2_000, probes: 'once' });
+    expect(balancer.pick({ ...args })?.id).toBe('orders-1');
+    expect(balancer.pick({ ...args })?.id).toBe('orders-1');
     expect(pinged).toEqual(['orders-0']);
     balancer.pinged(balancer.node('orders-0')!);
-    expect(balancer.pick({ ...ask })?.id).toBe('orders-0');
-    expect(balancer.pick({ ...ask })?.id).toBe('orders-1');
+    expect(balancer.pick({ ...args })?.id).toBe('orders-0');
+    expect(balancer.pick({ ...args })?.id).toBe('orders-1');
   });
 });
 
 describe('the reason why no instance can be called', () => {
   it('distinguishes a missing endpoint from a missing instance', () => {
     const balancer = build([createInstance({ endpoints: [] })]);
-    expect(balancer.pick(createAsk())).toBeNull();
+    expect(balancer.pick(createPickArgs())).toBeNull();
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_ENDPOINT');
     balancer.update([], 1);
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
@@ -336,7 +336,7 @@ describe('the reason why no instance can be called', () => {
 });
 
 function begin(balancer: Balancer<Node>, now: number): Node | null {
-  const node = balancer.pick(createAsk({ now }));
+  const node = balancer.pick(createPickArgs({ now }));
   node?.begin(now, false);
   return node;
 }
@@ -349,7 +349,7 @@ describe('a full instance', () => {
     balancer.update(createFleet(count), 0);
     return balancer;
   };
-  it('sends calls to the others, and no call is refused for a limit that is only a guess', () => {
+  it('sends calls to the others, and no call is refused because of an estimated limit', () => {
     const balancer = few(2);
     for (let i = 0; i < 12; i += 1) expect(begin(balancer, 0)).not.toBeNull();
     expect([...balancer.nodes].map((node) => node.inFlight)).toEqual([6, 6]);
@@ -357,7 +357,7 @@ describe('a full instance', () => {
     expect(balancer.whyNone(CALLABLE, 0)).toBe('OVERLOADED');
   });
 
-  it('is believed for 1 s when it reported itself overloaded', () => {
+  it('is avoided for 1 s after it reported itself overloaded', () => {
     const balancer = few(2);
     const loaded = balancer.node('orders-0')!;
     loaded.limit.overloaded(0, 0, 20);
@@ -367,7 +367,7 @@ describe('a full instance', () => {
     expect(begin(balancer, 1_000)).toBe(loaded);
   });
 
-  it('is no reason to use a worse one while its limit is a guess, but is when it is known', () => {
+  it('lets a call use a worse tier only if its limit is known, not while it is estimated', () => {
     const balancer = few(1);
     balancer.update([...createFleet(1), ...createFleet(1, 'UNHEALTHY', 1)], 0);
     for (let i = 0; i < 6; i += 1) expect(begin(balancer, 0)?.id).toBe('orders-0');
@@ -376,7 +376,7 @@ describe('a full instance', () => {
 });
 
 describe('a frozen instance', () => {
-  it('gets one call at a time once three are without an answer while others answer', () => {
+  it('gets one call at a time once three calls are unanswered while other instances answer', () => {
     const balancer = build(createFleet(3));
     const frozen = balancer.node('orders-0')!;
     for (let i = 0; i < 3; i += 1) frozen.begin(0, true);

@@ -5,7 +5,7 @@ import { rankOf } from './nodes/hash.js';
 import type { Node } from './nodes/node.js';
 import { isSelected } from './nodes/selector.js';
 import type { Selector } from './nodes/selector.js';
-import type { Ask, Picker } from './pickers/picker.js';
+import type { PickArgs, Picker } from './pickers/picker.js';
 import { isSilent, trustMassDoubted, WINDOW_INTERVALS } from './registry-distrust.js';
 import { isLifted, tierOf } from './tiers.js';
 import type { TierContext } from './tiers.js';
@@ -16,9 +16,9 @@ export interface BalancerParts<N extends Node> {
   readonly standard: Selector;
   readonly maxEjectedRatio: number;
   readonly preferences: Preferences;
-  /** The id of the caller: other callers use other subsets. */
+  /** The id of the caller: each caller uses another subset. */
   readonly callerId: string;
-  /** True if the copy of the registry that `update` receives may be outdated. */
+  /** `stale` is true if the copy of the registry that `update` receives may be outdated. */
   readonly copy: { readonly stale: boolean };
   /** Between two heartbeats of an instance, ms. */
   intervalMs(): number;
@@ -27,7 +27,7 @@ export interface BalancerParts<N extends Node> {
   /** True if the instance has moved and its node cannot be used. */
   hasMoved(node: N, instance: Instance): boolean;
   retire(node: N): void;
-  /** Pings a node to check its identity; `pinged` has to follow. */
+  /** Pings a node to check its identity; the caller then calls `pinged`. */
   ping(node: N): void;
 }
 
@@ -36,18 +36,18 @@ export type NoneReason = 'NO_INSTANCE' | 'NO_ENDPOINT' | 'ALL_EJECTED' | 'OVERLO
 
 /** The rank of a node, for display. */
 export interface NodeStatus {
-  /** Null: never called, because of its state or admin state. */
+  /** Null: the instance is never called, because of its state or admin state. */
   readonly tier: number | null;
-  /** False: left out by zone or subset, as long as the others have room. */
+  /** False: outside of the zone or subset, and unused as long as the preferred instances have room. */
   readonly isPreferred: boolean;
 }
 
-/** One that was HEALTHY and registers again (the registry was restarted) keeps its tier for this time. */
+/** An instance that was HEALTHY and registers again (the registry was restarted) keeps its tier for this many intervals. */
 const KEPT_INTERVALS = 2;
-/** While no instance can be called, one call in this time probes whether that is still so, ms. */
+/** While no instance can be called, one call per this time is sent as a probe, ms. */
 const FORCED_PROBE_MS = 1_000;
 const MAX_SELECTIONS = 64;
-/** At most this many removed instances are taken out of the list one by one; more in one pass. */
+/** Up to this many removed instances are taken out of the list one by one; more are removed in one pass. */
 const REMOVED_ONE_BY_ONE = 8;
 
 /**
@@ -58,12 +58,12 @@ export class Balancer<N extends Node> {
   readonly #parts: BalancerParts<N>;
   readonly #nodes = new Map<InstanceId, N>();
   readonly #mayEject = (): boolean => this.#hasRoomForEjection();
-  /** The same nodes: an array is walked in a fraction of the time. */
+  /** The values of `#nodes`: iterating over an array is several times faster than over a map. */
   #list: N[] = [];
   #instances: readonly Instance[] = [];
   #isFirst = true;
   #isStale = false;
-  /** Since the last review, the registry has begun to doubt an instance. */
+  /** True if the registry has begun to doubt an instance since the last review. */
   #isDoubted = false;
   #standard: readonly Tier<N>[] = [];
   readonly #selections = new Map<string, readonly Tier<N>[]>();
@@ -85,7 +85,7 @@ export class Balancer<N extends Node> {
     return this.#nodes.get(id);
   }
 
-  /** True if the policy allows calls to it. */
+  /** True if the policy allows calls to this node. */
   isCallable(node: N): boolean {
     return isSelected(node.instance, this.#parts.standard);
   }
@@ -100,7 +100,7 @@ export class Balancer<N extends Node> {
         at += 1;
         continue;
       }
-      // the catalog keeps its order, so an instance that it skips is gone; one that has only moved comes later and is taken back
+      // the catalog keeps its order, so a skipped instance was removed or moved; a moved one comes later and is deleted from the set
       for (let known = before[at]; known !== undefined && known.id !== instance.id; known = before[at]) {
         gone.add(known.id);
         at += 1;
@@ -110,7 +110,7 @@ export class Balancer<N extends Node> {
       this.#place(instance, now);
     }
     for (; at < before.length; at += 1) gone.add(before[at]?.id ?? '');
-    // one by one they would be looked for in the list
+    // removing many nodes one by one would search the list for each of them
     if (gone.size > REMOVED_ONE_BY_ONE) this.#list = this.#list.filter(({ id }) => !gone.has(id));
     for (const id of gone) this.#drop(id, gone.size <= REMOVED_ONE_BY_ONE);
     this.#instances = instances;
@@ -119,19 +119,19 @@ export class Balancer<N extends Node> {
   }
 
   /** Null when no instance can take the call: `whyNone` says why. */
-  pick(ask: Ask): N | null {
-    if (ask.now >= this.#reviewAt || this.#parts.copy.stale !== this.#isStale) this.#review(ask.now);
-    ask.isProbe = false;
-    if (ask.now >= this.#probeAt) {
-      const probed = this.#probe(ask);
+  pick(args: PickArgs): N | null {
+    if (args.now >= this.#reviewAt || this.#parts.copy.stale !== this.#isStale) this.#review(args.now);
+    args.isProbe = false;
+    if (args.now >= this.#probeAt) {
+      const probed = this.#probe(args);
       if (probed !== null) return probed;
     }
-    const tiers = ask.selector === this.#parts.standard ? this.#standard : this.#selection(ask.selector, ask.now);
+    const tiers = args.selector === this.#parts.standard ? this.#standard : this.#selection(args.selector, args.now);
     for (const tier of tiers) {
-      const node = this.#pickFrom(tier, ask) ?? (makeRoom(tier, ask.now) ? this.#pickFrom(tier, ask) : null);
+      const node = this.#pickFrom(tier, args) ?? (makeRoom(tier, args.now) ? this.#pickFrom(tier, args) : null);
       if (node !== null) return node;
     }
-    return this.#forcedProbe(ask);
+    return this.#forcedProbe(args);
   }
 
   /** For display: the rank of each node for an ordinary call. */
@@ -181,7 +181,7 @@ export class Balancer<N extends Node> {
     if (hasChanged || node.breaker.cause !== null) this.#breakerChanged(hasChanged);
   }
 
-  /** We see what the registry sees: then it is not the registry that is cut off. */
+  /** This process sees the same failure as the registry, so the registry is not cut off. */
   #withdrawTrust(node: N): void {
     if (!node.isTrusted) return;
     node.isTrusted = false;
@@ -189,25 +189,25 @@ export class Balancer<N extends Node> {
     this.#reviewAt = -Infinity;
   }
 
-  /** The probe of a node is over, with any result; its outcome follows. */
+  /** Ends the probe of a node, with any result; the caller then reports its outcome. */
   endProbe(node: N): void {
     node.breaker.endProbe();
     this.#breakerChanged(false);
   }
 
-  /** A ping is over: one call that cannot be repeated may now be risked. A failure is reported as one. */
+  /** Ends a ping: one call that cannot be repeated may now be sent as a probe. The caller reports a failed ping as a failure. */
   pinged(node: N): void {
     node.isPinged = true;
     this.endProbe(node);
   }
 
-  #pickFrom(tier: Tier<N>, ask: Ask): N | null {
+  #pickFrom(tier: Tier<N>, args: PickArgs): N | null {
     const { picker } = this.#parts;
     const { preferred, others } = tier;
-    if (others === null) return picker.pick(preferred, ask);
-    // what failed one instance of a zone may fail all of it: a repetition goes elsewhere first
-    if (ask.tried !== null) return picker.pick(others, ask) ?? picker.pick(preferred, ask);
-    return picker.pick(preferred, ask) ?? picker.pick(others, ask);
+    if (others === null) return picker.pick(preferred, args);
+    // a cause that fails one instance may fail its whole zone: a retry prefers other zones
+    if (args.tried !== null) return picker.pick(others, args) ?? picker.pick(preferred, args);
+    return picker.pick(preferred, args) ?? picker.pick(others, args);
   }
 
   #place(instance: Instance, now: number): void {
@@ -292,13 +292,13 @@ export class Balancer<N extends Node> {
     return arrange(this.#list, selector, this.#parts.preferences, this.#tierContext(now));
   }
 
-  /** A node whose ejection is over gets one call, if this one is fit for it. */
-  #probe(ask: Ask): N | null {
-    const { probes } = ask;
+  /** A node whose ejection is over gets this call as its probe, if the call is suitable. */
+  #probe(args: PickArgs): N | null {
+    const { probes } = args;
     if (probes === 'never') return null;
     for (const node of this.#ejected) {
-      if (ask.now < node.breaker.probeAt || !this.#isProbeFor(node, ask)) continue;
-      if (probes === 'repeatable' || node.isPinged || node.breaker.cause === 'absent') return this.#take(node, ask);
+      if (args.now < node.breaker.probeAt || !this.#isProbeFor(node, args)) continue;
+      if (probes === 'repeatable' || node.isPinged || node.breaker.cause === 'absent') return this.#take(node, args);
       node.breaker.beginProbe();
       this.#parts.ping(node);
     }
@@ -306,42 +306,39 @@ export class Balancer<N extends Node> {
     return null;
   }
 
-  #forcedProbe(ask: Ask): N | null {
+  #forcedProbe(args: PickArgs): N | null {
     const count = this.#ejected.length;
-    if (count === 0 || ask.now < this.#forcedAt + FORCED_PROBE_MS) return null;
+    if (count === 0 || args.now < this.#forcedAt + FORCED_PROBE_MS) return null;
     for (let skipped = 0; skipped < count; skipped += 1) {
       this.#forcedTurn += 1;
       const node = this.#ejected[this.#forcedTurn % count];
-      if (node === undefined || node.breaker.probeAt === Infinity || !this.#isProbeFor(node, ask)) continue;
-      this.#forcedAt = ask.now;
-      return this.#take(node, ask);
+      if (node === undefined || node.breaker.probeAt === Infinity || !this.#isProbeFor(node, args)) continue;
+      this.#forcedAt = args.now;
+      return this.#take(node, args);
     }
     return null;
   }
 
-  /**
-   * Only among those that ordinary calls may go to: the others are probed only by calls that ask for them and find no
-   * instance.
-   */
+  /** Considers only nodes that ordinary calls may use: the others are probed by calls that request them and find no instance. */
   #firstProbe(): number {
     let first = Infinity;
     for (const node of this.#ejected) if (this.isCallable(node)) first = Math.min(first, node.breaker.probeAt);
     return first;
   }
 
-  #isProbeFor(node: N, ask: Ask): boolean {
-    return node !== ask.tried && node !== ask.triedToo && isSelected(node.instance, ask.selector);
+  #isProbeFor(node: N, args: PickArgs): boolean {
+    return node !== args.tried && node !== args.triedToo && isSelected(node.instance, args.selector);
   }
 
-  #take(node: N, ask: Ask): N {
+  #take(node: N, args: PickArgs): N {
     node.isPinged = false;
     node.breaker.beginProbe();
     this.#probeAt = this.#firstProbe();
-    ask.isProbe = true;
+    args.isProbe = true;
     return node;
   }
 
-  /** Half of those that could be called, at least one, never the last. */
+  /** At most half of the callable nodes may be ejected, but at least one, and never the last one. */
   #hasRoomForEjection(): boolean {
     let callable = 0;
     let ejected = 0;
@@ -355,7 +352,7 @@ export class Balancer<N extends Node> {
   }
 }
 
-/** All of a tier are full: its estimated limits are raised before a worse tier, or none, is used. */
+/** All nodes of a tier are full: raises their estimated limits before a worse tier, or none, is used. */
 function makeRoom(tier: Tier<Node>, now: number): boolean {
   let hasRoom = false;
   for (const node of tier.preferred.nodes) hasRoom = node.makeRoom(now) || hasRoom;

@@ -7,17 +7,17 @@ import { AtRandom, PowerOfTwo, RoundRobin } from './pickers/pickers.js';
 import { WeightedRoundRobin } from './pickers/weighted-round-robin.js';
 
 /**
- * A way to balance: a picker and a load for each service and protocol. The port for a custom one, which the option
- * `calls.balancer` takes as it takes a name:
+ * A load balancing policy: a picker and a load for each service and protocol. Implement it for a custom balancer and pass that to the
+ * option `calls.balancer` in place of a name:
  *
  * ```ts
  * const newestFirst: Balancing = {
  *   name: 'newest-first',
  *   picker: () => ({
- *     pick(candidates, ask) {
+ *     pick(candidates, args) {
  *       let newest = null;
  *       for (const node of candidates.nodes) {
- *         if (isAble(node, ask) && (newest === null || node.instance.version > newest.instance.version)) newest = node;
+ *         if (isAvailable(node, args) && (newest === null || node.instance.version > newest.instance.version)) newest = node;
  *       }
  *       return newest;
  *     },
@@ -27,19 +27,19 @@ import { WeightedRoundRobin } from './pickers/weighted-round-robin.js';
  * new Rollcall({ calls: { services: { orders: { balancer: newestFirst } } } });
  * ```
  *
- * Tiers, zones, limits, ejection and probes stay as they are: a picker chooses among those that are left. What an own
- * one throws, or picks that may not be picked, is logged once, and the call goes to the first node that is able.
+ * Tiers, zones, limits, ejection and probes work as with the built-in balancers: a picker chooses among the remaining nodes. If a custom
+ * balancer throws or picks a node that it must not pick, this is logged once, and the call goes to the first available node.
  */
 export interface Balancing {
   /** The name that `explain` shows. Default `own`. */
   readonly name?: string;
   /**
-   * Does it have to see all instances of a tier? Then zones and subsets are left out: the same key goes to the same
-   * instance only if every caller chooses among the same ones. Default: no.
+   * True if the picker has to see all instances of a tier. Then zones and subsets are not used: the same key goes to the same instance only
+   * if every caller chooses among the same ones. Default: false.
    */
   readonly seesAll?: boolean;
   picker(random: Random): Picker;
-  /** `typical`: what a round trip of the service takes, for an instance that was not measured yet. */
+  /** `typical`: the typical round trip of the service, for an instance without measurements. */
   load(typical: TypicalLatency): Load;
 }
 
@@ -61,7 +61,7 @@ export const BALANCERS: Readonly<Record<BalancerName, Balancing>> = {
     picker: (random) => new PowerOfTwo(random),
     load: (typical) => new PeakEwma(typical),
   },
-  // of two, as Envoy's LEAST_REQUEST: a minimum over all would send the calls of all callers to the same instance
+  // two, as in Envoy's LEAST_REQUEST: a minimum over all nodes would send the calls of all callers to the same instance
   'least-loaded': {
     picker: (random) => new PowerOfTwo(random),
     load: () => new InFlight(),

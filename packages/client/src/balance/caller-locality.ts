@@ -1,14 +1,14 @@
-import { ALL_ALIKE } from './arrangement.js';
+import { NO_PREFERENCES } from './arrangement.js';
 import type { Preferences } from './arrangement.js';
 import type { Balancing } from './balancers.js';
 
-/** Where calls come from. */
+/** The position of the caller: its id, its zone and its heartbeat interval. */
 export interface CallerLocality {
-  /** The id of this process: other processes use other subsets. */
+  /** The id of this process: each process uses another subset. */
   readonly id: string;
   /** Empty: unknown. */
   readonly zone: string;
-  /** Between two heartbeats, ms, as the registry wants them. */
+  /** The interval of heartbeats that the registry requires, ms. */
   intervalMs(): number;
 }
 
@@ -23,7 +23,7 @@ export interface PreferenceTerms {
 }
 
 export function preferencesOf(terms: PreferenceTerms, zone: string, balancing: Balancing): Preferences {
-  if (balancing.seesAll === true) return ALL_ALIKE;
+  if (balancing.seesAll === true) return NO_PREFERENCES;
   return {
     zone: terms.zones === 'prefer' ? zone : '',
     minInZone: terms.minInZone,

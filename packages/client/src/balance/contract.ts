@@ -3,7 +3,7 @@ import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createInstance } from '../registry-client/registry-client.fixture.js';
-import { createBalancer, createFleet, createAsk } from './balance.fixture.js';
+import { createBalancer, createFleet, createPickArgs } from './balance.fixture.js';
 import type { Balancer } from './balancer.js';
 import type { Balancing } from './balancers.js';
 import { TypicalLatency } from './nodes/loads.js';
@@ -27,11 +27,11 @@ function build({ balancing }: Candidate, seed: number): Balancer<Node> {
   return createBalancer({ picker: balancing.picker(random), random, load: balancing.load(typical) });
 }
 
-/** How often each instance was picked, every call taking the same time and ending at once. */
+/** How often each instance was picked if all calls take the same time and each ends before the next. */
 function shares(balancer: Balancer<Node>, picks = PICKS): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (let now = 0; now < picks; now += 1) {
-    const node = balancer.pick(createAsk({ now }));
+    const node = balancer.pick(createPickArgs({ now }));
     if (node === null) throw new Error('no instance was picked');
     counts.set(node.id, (counts.get(node.id) ?? 0) + 1);
     node.observe(CALL_MS, now, true);
@@ -39,14 +39,14 @@ function shares(balancer: Balancer<Node>, picks = PICKS): ReadonlyMap<string, nu
   return counts;
 }
 
-/** Five deviations of a share that is drawn: one run in a million is further off. */
+/** Five standard deviations of a random share: one run in a million exceeds them. */
 const deviation = (share: number): number => 5 * Math.sqrt(PICKS * share * (1 - share)) + 1;
 
 function shut(node: Node | undefined): void {
   for (let i = 0; i < 5; i += 1) node?.breaker.connectFailure(0, () => true);
 }
 
-/** Fills a node with as many calls under way as it is known to take. */
+/** Starts calls on a node up to its limit. */
 function fill(node: Node | undefined): void {
   node?.limit.overloaded(0, 0, 20);
   for (let left = node?.limit.gate ?? 0; left > 0; left -= 1) node?.begin(0, false);
@@ -72,7 +72,7 @@ export function balancerContract(candidate: Candidate): void {
 
 function itShares(candidate: Candidate): void {
   it('picks nothing when there is no instance', () => {
-    expect(build(candidate, 1).pick(createAsk())).toBeNull();
+    expect(build(candidate, 1).pick(createPickArgs())).toBeNull();
   });
 
   it('gives equal instances equal shares', () => {
@@ -113,7 +113,7 @@ function itShares(candidate: Candidate): void {
 }
 
 function itStarvesNoInstance(candidate: Candidate): void {
-  it('lets no instance starve, however slow it was and however often the fleet changes', () => {
+  it('keeps calling each instance, however slow it was and however often the fleet changes', () => {
     const member = fc.record({ ms: fc.integer({ min: 1, max: 200 }), weight: fc.integer({ min: 50, max: 100 }) });
     const fleet = fc.array(member, { minLength: 2, maxLength: 6 });
     fc.assert(
@@ -122,11 +122,11 @@ function itStarvesNoInstance(candidate: Candidate): void {
         const instances = members.map(({ weight }, i) => createInstance({ id: String(i), weight }));
         const counts = new Map<string, number>();
         for (let now = 0; now < 120_000; now += 50) {
-          // the others’ records change, and with them the lists
+          // the records of the others change, and with them the lists
           const revision = 1 + Math.floor(now / 1_000);
           const current = instances.map((one, i) => (i === changed % members.length ? { ...one, revision } : one));
           if (now % 1_000 === 0) balancer.update(current, now);
-          const node = balancer.pick(createAsk({ now }));
+          const node = balancer.pick(createPickArgs({ now }));
           if (node === null) throw new Error('no instance was picked');
           node.observe(members[Number(node.id)]?.ms ?? 0, now, true);
           if (now >= 60_000) counts.set(node.id, (counts.get(node.id) ?? 0) + 1);
@@ -163,11 +163,11 @@ function itKeepsToGates(candidate: Candidate): void {
         const fields = { now, tried: tried[0] ?? null, triedToo: tried[1] ?? null };
         const open = nodes.filter((node) => node.admits(now) && !tried.includes(node));
         for (const key of [null, hashKey]) {
-          const ask = createAsk({ ...fields, hashKey: key });
-          const picked = balancer.pick(ask);
+          const args = createPickArgs({ ...fields, hashKey: key });
+          const picked = balancer.pick(args);
           if (open.length > 0) expect(open).toContain(picked);
           // none is left: at most the one call that probes whether that is still so
-          else expect(picked === null || ask.isProbe).toBe(true);
+          else expect(picked === null || args.isProbe).toBe(true);
         }
       }),
     );
@@ -186,7 +186,7 @@ function itKeepsToTiers(candidate: Candidate): void {
           0,
         );
         const best = states.find((state) => members.includes(state));
-        expect(balancer.pick(createAsk({ now: 1, hashKey }))?.instance.state).toBe(best);
+        expect(balancer.pick(createPickArgs({ now: 1, hashKey }))?.instance.state).toBe(best);
       }),
     );
   });
@@ -200,7 +200,7 @@ function itStartsSlowly(candidate: Candidate): void {
     const share = (from: number): number => {
       let picked = 0;
       for (let i = 0; i < PICKS; i += 1) {
-        const node = balancer.pick(createAsk({ now: from }));
+        const node = balancer.pick(createPickArgs({ now: from }));
         node?.observe(CALL_MS, from, true);
         if (node?.id === 'orders-3') picked += 1;
       }
@@ -214,7 +214,7 @@ function itStartsSlowly(candidate: Candidate): void {
 }
 
 function itPicksEveryInstance(candidate: Candidate): void {
-  it('keeps what is known of each instance that a change does not remove', () => {
+  it('keeps the measurements of each instance that a change does not remove', () => {
     const step = fc.record({ touched: fc.nat(7), isGone: fc.boolean(), isNew: fc.boolean() });
     fc.assert(
       fc.property(fc.integer(), fc.array(step, { maxLength: 20 }), (seed, steps) => {

@@ -1,7 +1,7 @@
 import type { Instance, ReasonCode, State } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { createBalancer, createFleet, createAsk } from './balance.fixture.js';
+import { createBalancer, createFleet, createPickArgs } from './balance.fixture.js';
 import type { Balancer } from './balancer.js';
 import type { Node } from './nodes/node.js';
 import { PowerOfTwo } from './pickers/pickers.js';
@@ -9,7 +9,7 @@ import { PowerOfTwo } from './pickers/pickers.js';
 interface Stage {
   readonly balancer: Balancer<Node>;
   readonly copy: { stale: boolean };
-  /** Sets the state that the registry reports of these, from `now` on. */
+  /** Changes the state that the registry reports for these instances, at the time `now`. */
   readonly report: (places: readonly number[], state: State, code: ReasonCode, now: number) => void;
   readonly picked: (now: number) => readonly string[];
 }
@@ -30,7 +30,7 @@ function stage(count: number): Stage {
       balancer.update(fleet, now);
     },
     picked(now) {
-      const ids = Array.from({ length: 300 }, () => balancer.pick(createAsk({ now }))?.id ?? 'nobody');
+      const ids = Array.from({ length: 300 }, () => balancer.pick(createPickArgs({ now }))?.id ?? 'nobody');
       return [...new Set(ids)].toSorted();
     },
   };
@@ -38,8 +38,8 @@ function stage(count: number): Stage {
 
 const names = (...places: number[]): readonly string[] => places.map((place) => `orders-${place}`);
 
-describe('a registry that loses sight of many at once', () => {
-  it('is not believed when it is silence: more than 30 %, and three', () => {
+describe('a registry that reports many instances silent at once', () => {
+  it('is not believed if silence is the reason, for more than 30 % and at least three instances', () => {
     const { report, picked } = stage(9);
     report([0, 1], 'UNHEALTHY', 'SILENT', 1_000);
     expect(picked(1_000)).toEqual(names(2, 3, 4, 5, 6, 7, 8));
@@ -48,7 +48,7 @@ describe('a registry that loses sight of many at once', () => {
     expect(picked(600_000)).toEqual(names(0, 1, 2, 3, 4, 5, 6, 7, 8));
   });
 
-  it('is believed when they are few, or it takes its time', () => {
+  it('is believed for few instances, and for many over a longer time', () => {
     const few = stage(10);
     few.report([0, 1, 2], 'UNHEALTHY', 'SILENT', 1_000);
     expect(few.picked(1_000)).toEqual(names(3, 4, 5, 6, 7, 8, 9));
@@ -60,13 +60,13 @@ describe('a registry that loses sight of many at once', () => {
     expect(slow.picked(23_000)).toEqual(names(3, 4, 5, 6, 7, 8));
   });
 
-  it('is believed when it has proof', () => {
+  it('is believed if it has proof of a failure', () => {
     const { report, picked } = stage(6);
     report([0, 1, 2, 3], 'UNHEALTHY', 'INBOUND_REFUSED', 1_000);
     expect(picked(1_000)).toEqual(names(4, 5));
   });
 
-  it('is trusted again as soon as it reports another state of one instance', () => {
+  it('is trusted again as soon as it reports another state of an instance', () => {
     const { report, picked } = stage(6);
     report([0, 1, 2, 3], 'UNHEALTHY', 'SILENT', 1_000);
     expect(picked(1_000)).toEqual(names(0, 1, 2, 3, 4, 5));
@@ -75,7 +75,7 @@ describe('a registry that loses sight of many at once', () => {
     expect(picked(2_000)).toEqual(names(2, 3, 4, 5));
   });
 
-  it('leaves us our own judgement', () => {
+  it('does not override the results of our own calls', () => {
     const { report, picked, balancer } = stage(6);
     report([0, 1, 2, 3], 'UNHEALTHY', 'SILENT', 1_000);
     for (let i = 0; i < 5; i += 1) balancer.failed(balancer.node('orders-0')!, 1_000);
@@ -83,8 +83,8 @@ describe('a registry that loses sight of many at once', () => {
   });
 });
 
-describe('a copy that may be old', () => {
-  it('counts less than an answer of ours', () => {
+describe('a copy that may be outdated', () => {
+  it('counts less than a recent answer to this process', () => {
     const { report, picked, balancer, copy } = stage(4);
     report([0, 1], 'UNHEALTHY', 'INBOUND_REFUSED', 1_000);
     balancer.succeeded(balancer.node('orders-0')!, 1_500);
@@ -97,7 +97,7 @@ describe('a copy that may be old', () => {
     expect(picked(12_001)).toEqual(names(2, 3));
   });
 
-  it('keeps the tier of instances that were registering again when the registry went away', () => {
+  it('keeps the tier of instances that were registering again when the registry became unreachable', () => {
     const { report, picked, copy } = stage(3);
     report([0], 'REGISTERING', 'NEW', 1_000);
     copy.stale = true;
@@ -106,7 +106,7 @@ describe('a copy that may be old', () => {
     expect(picked(60_001)).toEqual(names(1, 2));
   });
 
-  it('never makes one callable that the policy does not allow', () => {
+  it('never makes an instance callable that the policy does not allow', () => {
     const { report, picked, balancer, copy } = stage(2);
     report([0], 'CRITICAL', 'SILENT', 1_000);
     copy.stale = true;

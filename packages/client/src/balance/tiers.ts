@@ -4,13 +4,13 @@ import type { Node } from './nodes/node.js';
 interface TierRow {
   /** The tier of an instance with a recent success. */
   readonly recent: number;
-  /** Without a recent call of ours. */
+  /** The tier of an instance that did not answer this process recently. */
   readonly unknown: number;
-  /** Ejected by us. */
+  /** The tier of an instance that this process has ejected. */
   readonly ejected: number;
 }
 
-/** The tier by the registry's state and our own experience. The lowest one with an instance is used. */
+/** The tier by the state in the registry and by our own experience. Calls use the lowest tier with an instance. */
 const TIERS: Readonly<Record<State, TierRow>> = {
   HEALTHY: { recent: 0, unknown: 0, ejected: 2 },
   REGISTERING: { recent: 1, unknown: 1, ejected: 2 },
@@ -20,10 +20,10 @@ const TIERS: Readonly<Record<State, TierRow>> = {
   DEREGISTERING: { recent: 5, unknown: 5, ejected: 5 },
 };
 export const TIER_COUNT = 6;
-/** Tiers beyond it are used only by calls that ask for such instances. */
+/** Only calls that name the state in allowedStates use tiers beyond this one. */
 const LAST_CALLABLE = 3;
 
-/** A success within this time speaks for an instance that the registry doubts. */
+/** A success within this time counts as evidence for an instance that the registry doubts. */
 const RECENT_SUCCESS_MS = 10_000;
 
 /** The time of the decision, and the age of the copy. */
@@ -34,8 +34,8 @@ export interface TierContext {
 }
 
 /**
- * The tier of a node. The registry's doubt does not count for one that registers again after being HEALTHY, for a
- * while, nor for those that are doubted in the mass; and with a stale copy, not for one that answered us recently.
+ * The tier of a node. A doubt of the registry does not count for an instance that registers again after being HEALTHY, for a while, nor for
+ * instances that are doubted in large numbers, nor, with a stale copy, for an instance that answered us recently.
  */
 export function tierOf(node: Node, context: TierContext): number {
   const row = rowOf(node, context);
@@ -44,7 +44,7 @@ export function tierOf(node: Node, context: TierContext): number {
   return context.isStale && row.recent <= LAST_CALLABLE ? TIERS.HEALTHY.recent : row.recent;
 }
 
-/** When time alone may change the tier, or whether it counts as tried; Infinity: never. */
+/** The time at which the tier, or the record of a recent success, changes without any event; Infinity: never. */
 export function tierUntil(node: Node, context: TierContext): number {
   const { state } = node.instance;
   if (state === 'HEALTHY' || node.breaker.cause !== null) return Infinity;
@@ -57,7 +57,7 @@ export function hasRecentSuccess(node: Node, now: number): boolean {
   return now < node.lastSuccessAt + RECENT_SUCCESS_MS;
 }
 
-/** True if a success now would change its tier. */
+/** True if a success now would change the tier of this node. */
 export function isLifted(node: Node, now: number): boolean {
   return node.instance.state !== 'HEALTHY' && !hasRecentSuccess(node, now);
 }
@@ -66,7 +66,7 @@ function rowOf(node: Node, context: TierContext): TierRow {
   return node.isTrusted || isKept(node, context) ? TIERS.HEALTHY : TIERS[node.instance.state];
 }
 
-/** While the copy is stale, the registry cannot report that it is HEALTHY again. */
+/** While the copy is stale, the registry cannot report that the instance is HEALTHY again. */
 function isKept(node: Node, { now, isStale }: TierContext): boolean {
   if (node.instance.state !== 'REGISTERING') return false;
   return now < node.keptUntil || (isStale && node.keptUntil !== -Infinity);

@@ -6,20 +6,20 @@ import { InFlight } from './nodes/loads.js';
 import type { Load, TypicalLatency } from './nodes/loads.js';
 import type { Node } from './nodes/node.js';
 import type { Candidates } from './pickers/candidates.js';
-import { firstAble, isAble } from './pickers/picker.js';
-import type { Ask, Picker } from './pickers/picker.js';
+import { findAvailable, isAvailable } from './pickers/picker.js';
+import type { PickArgs, Picker } from './pickers/picker.js';
 
-/** The configured balancing; one that the application wrote is `guarded`. */
+/** Returns the configured balancing policy; a policy of the application is `guarded`. */
 export function balancingOf(choice: BalancerChoice, log: Log): Balancing {
-  return typeof choice === 'string' ? BALANCERS[choice] : guarded(choice, log);
+  return typeof choice === 'string' ? BALANCERS[choice] : guardBalancing(choice, log);
 }
 
 /**
- * Catches what a `Balancing` of the application throws: it runs within calls, and while answers of other calls are
- * read, where an exception would fail unrelated calls. The fallback is the first node that is able, and in-flight calls
- * as the load. The first problem of each service and protocol is logged.
+ * Catches errors that a `Balancing` of the application throws: it runs within calls and while answers of other calls are read, where an
+ * exception would fail unrelated calls. The fallback picks the first available node and uses the calls in flight as the load. The first
+ * problem of each service and protocol is logged.
  */
-function guarded(balancing: Balancing, log: Log): Balancing {
+function guardBalancing(balancing: Balancing, log: Log): Balancing {
   const problems = new ProblemLog(balancing.name ?? 'own', log);
   return {
     ...(balancing.seesAll === undefined ? {} : { seesAll: balancing.seesAll }),
@@ -28,7 +28,7 @@ function guarded(balancing: Balancing, log: Log): Balancing {
   };
 }
 
-/** Logs the first problem of a balancer, and no other. */
+/** Logs the first problem of a balancer and ignores further ones. */
 class ProblemLog {
   readonly #name: string;
   readonly #log: Log;
@@ -61,17 +61,19 @@ class GuardedPicker implements Picker {
     }
   }
 
-  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
+  pick<N extends Node>(candidates: Candidates<N>, args: PickArgs): N | null {
     const { nodes } = candidates;
     try {
-      const node: N | null | undefined = this.#picker?.pick(candidates, ask);
+      const node: N | null | undefined = this.#picker?.pick(candidates, args);
       if (node === null) return null;
-      if (node !== undefined && nodes.includes(node) && isAble(node, ask)) return node;
-      this.#problems.add('picked a node that is not a candidate, was tried already, or has no room (see `isAble`)');
+      if (node !== undefined && nodes.includes(node) && isAvailable(node, args)) return node;
+      this.#problems.add(
+        'picked a node that is not a candidate, was tried already, or has no room (see `isAvailable`)',
+      );
     } catch (error) {
       this.#problems.add(`threw in pick(): ${messageOf(error)}`);
     }
-    return firstAble(nodes, 0, ask);
+    return findAvailable(nodes, 0, args);
   }
 }
 

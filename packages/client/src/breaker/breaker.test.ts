@@ -30,21 +30,21 @@ describe('a breaker', () => {
     expect(breaker.stateAt(1_005)).toBe('half-open');
   });
 
-  it('does not eject when that is not allowed, and asks again at the next failure', () => {
+  it('does not eject when `mayEject` returns false, and calls it again at the next failure', () => {
     const breaker = createBreaker();
     for (let i = 0; i < 5; i += 1) expect(breaker.failure(i, never)).toBe(false);
     expect(breaker.cause).toBeNull();
     expect(breaker.failure(6, always)).toBe(true);
   });
 
-  it('leaves a failing instance as a last resort, and shuts one that cannot be connected to, whatever is allowed', () => {
+  it('keeps a failing instance usable, and shuts one that cannot be connected to, without a limit on their share', () => {
     expect(ejected().gate).toBe(OPEN);
     const breaker = createBreaker();
     for (let i = 0; i < 5; i += 1) breaker.connectFailure(i, never);
     expect(breaker).toMatchObject({ cause: 'absent', gate: SHUT });
   });
 
-  it('does not shut an instance that could be connected to between', () => {
+  it('does not shut an instance with a successful connection between the failures', () => {
     const breaker = createBreaker();
     for (let i = 0; i < 4; i += 1) breaker.connectFailure(i, never);
     breaker.success(5);
@@ -52,7 +52,7 @@ describe('a breaker', () => {
     expect(breaker.cause).toBeNull();
   });
 
-  it('has one probe at a time', () => {
+  it('allows one probe at a time', () => {
     const breaker = ejected();
     expect(breaker.probeAt).toBe(1_000);
     breaker.beginProbe();
@@ -61,7 +61,7 @@ describe('a breaker', () => {
     expect(breaker.probeAt).toBe(1_000);
   });
 
-  it('waits with the next probe for the end of one that outlived its ejection', () => {
+  it('starts the next probe only after the end of a probe that outlived its ejection', () => {
     const breaker = ejected();
     breaker.beginProbe();
     breaker.success(1_000);
@@ -80,7 +80,7 @@ describe('a breaker', () => {
     expect(breaker.stateAt(1_001)).toBe('closed');
   });
 
-  it('stays away twice as long after each failed probe, 30 s at most', () => {
+  it('doubles the ejection after each failed probe, up to 30 s', () => {
     const breaker = ejected();
     const stays: number[] = [];
     for (let i = 0; i < 7; i += 1) {
@@ -91,7 +91,7 @@ describe('a breaker', () => {
     expect(stays).toEqual([2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
   });
 
-  it('forgives one step for each 10 s without an ejection', () => {
+  it('shortens the next ejection by one step for each 10 s without an ejection', () => {
     const breaker = ejected();
     for (let i = 0; i < 3; i += 1) breaker.failure(breaker.probeAt, always);
     const closedAt = breaker.probeAt;
@@ -102,13 +102,13 @@ describe('a breaker', () => {
     expect(breaker.probeAt - now).toBe(4_000);
   });
 
-  it('takes no news from failures of calls that began before it ejected', () => {
+  it('ignores failures of calls that began before the ejection', () => {
     const breaker = ejected();
     for (let i = 0; i < 20; i += 1) breaker.failure(500, always);
     expect(breaker.probeAt).toBe(1_000);
   });
 
-  it('is no longer shut as soon as something gets through', () => {
+  it('is no longer shut after the first success', () => {
     const breaker = createBreaker();
     for (let i = 0; i < 5; i += 1) breaker.connectFailure(0, never);
     expect(breaker.success(1_000)).toBe(true);
@@ -117,14 +117,14 @@ describe('a breaker', () => {
     expect(breaker.cause).toBeNull();
   });
 
-  it('is half-open at once on a hint, not closed', () => {
+  it('becomes half-open, not closed, on a hint', () => {
     const breaker = ejected();
     breaker.hint(10);
     expect(breaker.stateAt(10)).toBe('half-open');
     expect(breaker.cause).toBe('errors');
   });
 
-  it('does not eject for one failure in 200, and spreads ejections by at most a fifth', () => {
+  it('does not eject for one failure in 200, and varies ejections by at most a fifth', () => {
     fc.assert(
       fc.property(fc.integer(), (seed) => {
         const random = seededRandom(seed);

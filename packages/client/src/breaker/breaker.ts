@@ -4,26 +4,26 @@ import type { Gate } from './gate.js';
 import { countSuccess, forgetSuccesses, SUCCESS_CELLS, successesWithin } from './successes.js';
 import type { TripRule } from './trip-rules.js';
 
-/** Failed connections in a row after which the gate is shut. */
-const ABSENT_IN_A_ROW = 5;
-/** Successes in a row that let an ejected instance back in. */
+/** Consecutive failed connections after which the gate is shut. */
+const MAX_CONNECT_FAILURES = 5;
+/** Consecutive successes that close the breaker again. */
 const SUCCESSES_TO_CLOSE = 2;
 const EJECTION_BASE_MS = 1_000;
 const EJECTION_CAP_MS = 30_000;
-/** Doublings that are remembered. */
-const STEPS = 5;
-/** ± this share, so that the probes of many callers are spread out. */
+/** How often the duration of an ejection can double. */
+const MAX_DOUBLINGS = 5;
+/** The random variation of an ejection, ± this share, so that the probes of many callers are spread out. */
 const EJECTION_JITTER = 0.2;
-/** Each such span without an ejection makes the next one a step shorter. */
-const FORGIVEN_AFTER_MS = 10_000;
+/** Each such period without an ejection makes the next ejection one step shorter. */
+const STEP_DOWN_MS = 10_000;
 
-/** `errors`: it answers wrongly or not in time. `absent`: no connection can be made. */
+/** `errors`: the instance answers with errors or too late. `absent`: no connection to it can be made. */
 export type EjectionCause = 'errors' | 'absent';
 
 interface Ejected {
   readonly kind: 'ejected';
   readonly cause: EjectionCause;
-  /** Until then it is left alone; after, it is half-open: one probe at a time. */
+  /** Before this time the instance gets no call; after it, it is half-open: one probe at a time. */
   until: number;
   successes: number;
 }
@@ -32,30 +32,29 @@ type BreakerState = { readonly kind: 'closed' } | Ejected;
 
 const CLOSED: BreakerState = { kind: 'closed' };
 
-/** The owner of a breaker: keeps its count of successes, and is notified when its standing changes. */
+/** The owner of a breaker: counts the successes, and is notified when the state changes. */
 export interface BreakerHost {
-  /** `gate` or `isCalm` may be another. */
+  /** `gate` or `isCalm` may have changed. */
   gateChanged(): void;
   countSuccess(now: number): void;
-  /** Those of the last 10 s. */
+  /** The successes of the last 10 s. */
   successes(now: number): number;
   forgetSuccesses(): void;
 }
 
 /**
- * One instance's circuit breaker. It decides nothing about the fleet: whether an ejection for errors is allowed (the
- * share, never the last one) it asks. An instance ejected for errors stays a last resort; one that cannot be connected
- * to is shut.
+ * The circuit breaker of one instance. It asks `mayEject` whether the fleet allows an ejection for errors (at most half, never the last
+ * one). An instance ejected for errors stays usable if no better one is available; an instance that cannot be connected to is shut.
  */
 export class Breaker {
   host: BreakerHost = new StandaloneHost();
   readonly #rules: readonly TripRule[];
   readonly #random: Random;
   #state: BreakerState = CLOSED;
-  #absentInARow = 0;
+  #connectFailures = 0;
   #ejections = 0;
   #closedAt = -Infinity;
-  /** A probe is on its way. It may outlive the ejection that it was made for: the next one has to wait for its end. */
+  /** True while a probe is under way. The probe may outlive its ejection; the next probe has to wait for its end. */
   #isProbed = false;
   #hasFailed = false;
 
@@ -64,7 +63,7 @@ export class Breaker {
     this.#random = random;
   }
 
-  /** Why it is ejected; null when it is not. */
+  /** Why the instance is ejected; null if it is not. */
   get cause(): EjectionCause | null {
     return this.#state.kind === 'ejected' ? this.#state.cause : null;
   }
@@ -74,12 +73,12 @@ export class Breaker {
     return this.#state.kind === 'ejected' && !this.#isProbed ? this.#state.until : Infinity;
   }
 
-  /** For ordinary calls; a probe passes a shut gate. */
+  /** The gate for ordinary calls; a probe passes a shut gate. */
   get gate(): Gate {
     return this.#state.kind === 'ejected' && this.#state.cause === 'absent' ? SHUT : OPEN;
   }
 
-  /** Nothing has failed since the last success: the next one is only to be counted. */
+  /** True if nothing failed since the last success: then the next success is only counted. */
   get isCalm(): boolean {
     return !this.#hasFailed && this.#state.kind === 'closed';
   }
@@ -90,7 +89,7 @@ export class Breaker {
     return now >= this.#state.until ? 'half-open' : 'open';
   }
 
-  /** Takes the right to the one probe; the caller returns it after any result. */
+  /** Claims the single probe; the caller returns it with `endProbe` after any result. */
   beginProbe(): void {
     this.#isProbed = true;
   }
@@ -100,34 +99,32 @@ export class Breaker {
   }
 
   /**
-   * Another source reports that it lives: probes it now. This does not close it: a heartbeat proves life, not the method.
+   * Makes the next probe due now, since another source reports that the instance lives. This does not close the breaker: a heartbeat does
+   * not prove that calls succeed.
    */
   hint(now: number): void {
     if (this.#state.kind === 'ejected') this.#state.until = Math.min(this.#state.until, now);
   }
 
-  /** Returns whether the standing has changed: closed now, or no longer shut. */
+  /** Returns true if the state has changed: now closed, or no longer shut. */
   success(now: number): boolean {
-    this.#absentInARow = 0;
+    this.#connectFailures = 0;
     const state = this.#state;
     this.host.countSuccess(now);
     if (state.kind === 'closed') return this.#recover();
     state.until = Math.min(state.until, now);
     state.successes += 1;
     if (state.successes < SUCCESSES_TO_CLOSE) return this.#reopen(state);
-    this.#become(CLOSED);
+    this.#setState(CLOSED);
     this.#closedAt = now;
     for (const rule of this.#rules) rule.reset();
     this.host.forgetSuccesses();
     return true;
   }
 
-  /**
-   * `mayEject` is called only when a rule trips. Returns true if the state has changed: ejected now, or no longer
-   * shut.
-   */
+  /** `mayEject` is called only when a rule trips. Returns true if the state has changed: now ejected, or no longer shut. */
   failure(now: number, mayEject: () => boolean): boolean {
-    this.#absentInARow = 0;
+    this.#connectFailures = 0;
     this.#fail();
     const state = this.#state;
     if (state.kind === 'closed') return this.#trips(now) && mayEject() && this.#eject('errors', now);
@@ -139,14 +136,14 @@ export class Breaker {
   }
 
   /**
-   * Records a failed connection. After five in a row it is shut: no share protects it, since a call to it cannot
-   * succeed. Returns whether the standing has changed.
+   * Records a failed connection. After five in a row the gate is shut, whatever share is ejected, since no call to the instance can
+   * succeed. Returns true if the state has changed.
    */
   connectFailure(now: number, mayEject: () => boolean): boolean {
-    this.#absentInARow += 1;
+    this.#connectFailures += 1;
     this.#fail();
     const state = this.#state;
-    const isGone = this.#absentInARow >= ABSENT_IN_A_ROW || this.cause === 'absent';
+    const isGone = this.#connectFailures >= MAX_CONNECT_FAILURES || this.cause === 'absent';
     if (state.kind === 'closed') {
       const trips = this.#trips(now);
       if (isGone) return this.#eject('absent', now);
@@ -157,7 +154,7 @@ export class Breaker {
     return isWorse;
   }
 
-  #become(state: BreakerState): void {
+  #setState(state: BreakerState): void {
     this.#state = state;
     if (state.kind === 'closed') this.#hasFailed = false;
     this.host.gateChanged();
@@ -169,7 +166,7 @@ export class Breaker {
     this.host.gateChanged();
   }
 
-  /** After failures that were not too many. */
+  /** A success after failures that did not trip a rule. */
   #recover(): false {
     if (!this.#hasFailed) return false;
     this.#hasFailed = false;
@@ -185,23 +182,23 @@ export class Breaker {
     return trips;
   }
 
-  /** Something got through: from now on it is a last resort, no longer shut. */
+  /** A connection succeeded: the instance is no longer shut, and calls use it if no better one is available. */
   #reopen(state: Ejected): boolean {
     if (state.cause !== 'absent') return false;
-    this.#become({ ...state, cause: 'errors' });
+    this.#setState({ ...state, cause: 'errors' });
     return true;
   }
 
   #eject(cause: EjectionCause, now: number): true {
     if (this.#state.kind === 'closed') {
-      const forgiven = Math.floor((now - this.#closedAt) / FORGIVEN_AFTER_MS);
+      const forgiven = Math.floor((now - this.#closedAt) / STEP_DOWN_MS);
       this.#ejections = Math.max(0, this.#ejections - forgiven);
     }
     const ms = Math.min(EJECTION_CAP_MS, EJECTION_BASE_MS * 2 ** this.#ejections);
     const jitter = 1 + EJECTION_JITTER * (2 * this.#random.unit() - 1);
     const until = now + Math.min(EJECTION_CAP_MS, ms * jitter);
-    this.#become({ kind: 'ejected', cause, until, successes: 0 });
-    this.#ejections = Math.min(this.#ejections + 1, STEPS);
+    this.#setState({ kind: 'ejected', cause, until, successes: 0 });
+    this.#ejections = Math.min(this.#ejections + 1, MAX_DOUBLINGS);
     return true;
   }
 }

@@ -3,31 +3,31 @@ import { describe, expect, it } from 'vitest';
 import { OPEN } from './gate.js';
 import { AdaptiveLimit, DEFAULT_LIMIT, earlyLimit } from './limit.js';
 
-/** More than any limit of these tests. */
+/** Higher than any limit in these tests. */
 const ABOVE_ANY_LIMIT = 1_000_000;
 
 describe('the early limit', () => {
-  it('lets one call at a time to an instance that left 3 unanswered for 5 × its p99', () => {
+  it('sends one call at a time to an instance that left 3 calls unanswered for 5 × its p99', () => {
     expect(earlyLimit(3, 400, 80, true)).toBe(OPEN);
     expect(earlyLimit(3, 401, 80, true)).toBe(1);
   });
 
-  it('waits 100 ms at least', () => {
+  it('applies after 100 ms at the earliest', () => {
     expect(earlyLimit(3, 100, 1, true)).toBe(OPEN);
     expect(earlyLimit(3, 101, null, true)).toBe(1);
   });
 
-  it('does not think so of two calls', () => {
+  it('does not apply to two unanswered calls', () => {
     expect(earlyLimit(2, 5_000, 1, true)).toBe(OPEN);
   });
 
-  it('does not apply when no instance answers: then it is not this instance', () => {
+  it('does not apply when no instance answers, since then the cause is not this instance', () => {
     expect(earlyLimit(30, 5_000, 1, false)).toBe(OPEN);
   });
 });
 
 describe('the adaptive limit', () => {
-  it('begins at 20, and grows by one for each round trip of which half was in use', () => {
+  it('starts at 20, and grows by one for each round trip with at least half of it in use', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
     expect(limit.gate).toBe(20);
     for (let i = 0; i < 100; i += 1) limit.succeeded(9, 0);
@@ -36,7 +36,7 @@ describe('the adaptive limit', () => {
     expect(limit.gate).toBe(21);
   });
 
-  it('shrinks by a tenth, at most once for each round trip, to 2', () => {
+  it('shrinks by a tenth, at most once for each round trip, down to 2', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
     limit.overloaded(0, 100, ABOVE_ANY_LIMIT);
     expect(limit.gate).toBe(18);
@@ -48,7 +48,7 @@ describe('the adaptive limit', () => {
     expect(limit.gate).toBe(2);
   });
 
-  it('gives way as long as nothing spoke against it, and again 1 s after something did', () => {
+  it('rises when all instances are full, unless one reported overload within the last second', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
     expect(limit.raise(0)).toBe(true);
     expect(limit.gate).toBe(40);
@@ -59,7 +59,7 @@ describe('the adaptive limit', () => {
     expect(limit.gate).toBe(36);
   });
 
-  it('opens again within a second of successes after it was cut, and doubles with each round trip then', () => {
+  it('recovers after a second of successes, then doubles with each round trip', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
     for (let now = 100; now <= 2_000; now += 100) limit.overloaded(now, now, ABOVE_ANY_LIMIT);
     const cut = limit.gate;
@@ -69,7 +69,7 @@ describe('the adaptive limit', () => {
     expect(limit.gate).toBeGreaterThanOrEqual(2 * cut);
   });
 
-  it('is cut below what is under way, by half at most', () => {
+  it('shrinks below the number of calls under way, by half at most', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
     for (let i = 0; i < 200; i += 1) limit.succeeded(20, 0);
     const before = limit.gate;
@@ -79,7 +79,7 @@ describe('the adaptive limit', () => {
     expect(limit.gate).toBe(Math.floor(0.45 * 0.9 * (before - 5)));
   });
 
-  it('stays within its bounds, whatever comes', () => {
+  it('stays within its bounds for any outcomes', () => {
     const event = fc.record({ what: fc.constantFrom('succeeded', 'overloaded', 'raise'), inFlight: fc.nat(600) });
     fc.assert(
       fc.property(fc.array(event, { maxLength: 400 }), (events) => {

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { countSuccess, forgetSuccesses, SUCCESS_CELLS, successesWithin } from './successes.js';
 
-it('counts the successes of the last 10 s, exactly as long as they come evenly', () => {
+it('counts the successes of the last 10 s, exactly if they arrive evenly', () => {
   const cells = new Float64Array(SUCCESS_CELLS);
   for (let now = 0; now < 35_000; now += 10) countSuccess(cells, 0, now);
   expect(Math.abs(successesWithin(cells, 0, 35_000) - 1_000)).toBeLessThanOrEqual(1);
@@ -14,7 +14,7 @@ it('counts the successes of the last 10 s, exactly as long as they come evenly',
   expect(successesWithin(cells, 0, 52_000)).toBe(0);
 });
 
-it('is never further off than what came in the window before', () => {
+it('differs from the exact count by at most the successes of the previous window', () => {
   const gaps = fc.array(fc.integer({ min: 0, max: 4_000 }), { maxLength: 200 });
   fc.assert(
     fc.property(gaps, fc.nat(20_000), (all, later) => {

@@ -1,11 +1,11 @@
-/** Successes are counted over this time, as failures are. */
+/** The time over which successes are counted, the same as for failures. */
 const WINDOW_MS = 10_000;
-/** Numbers that a count needs: of this window, of the one before, and which one this is. */
+/** The cells of a count: the current window, the previous window, and the number of the current window. */
 export const SUCCESS_CELLS = 3;
 
 /**
- * Successes of the last 10 s in three numbers at `at` of `cells`, so that counting one touches hardly any memory: those of this window
- * of time, and of the one before in proportion to what is left of it, as if they had come evenly.
+ * Counts the successes of the last 10 s in three cells starting at `cells[at]`, so that one count touches little memory. The result adds
+ * the previous window in proportion to its remaining time, as if its successes had arrived evenly.
  */
 export function countSuccess(cells: Float64Array, at: number, now: number): void {
   const window = Math.floor(now / WINDOW_MS);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { consecutiveFailures, successRate } from './trip-rules.js';
 
 describe('five failures in a row', () => {
-  it('trip at the fifth, and again at each further one', () => {
+  it('trip at the fifth, and again at each further failure', () => {
     const rule = consecutiveFailures(5);
     expect([1, 2, 3, 4, 5, 6].map((now) => rule.failure(now, 0))).toEqual([false, false, false, false, true, true]);
   });
@@ -18,7 +18,7 @@ describe('five failures in a row', () => {
 describe('a success rate below 80 % over 10 s', () => {
   const terms = { minRatio: 0.8, minCalls: 10 };
 
-  it('trips only with 10 calls', () => {
+  it('trips only with at least 10 calls', () => {
     const rule = successRate(terms);
     expect([6, 7, 8].map((now) => rule.failure(now, 6))).toEqual([false, false, false]);
     expect(rule.failure(9, 6)).toBe(true);
@@ -36,7 +36,7 @@ describe('a success rate below 80 % over 10 s', () => {
     expect(rule.failure(10_900, 0)).toBe(false);
   });
 
-  it('forgets all when it is reset', () => {
+  it('forgets all failures after a reset', () => {
     const rule = successRate(terms);
     for (let i = 0; i < 30; i += 1) rule.failure(i, 0);
     rule.reset();

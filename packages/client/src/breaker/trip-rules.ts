@@ -1,41 +1,44 @@
-/** When has an instance failed too much? Fed in order of time. */
+/** A rule that decides when an instance has failed too often. Outcomes arrive in order of time. */
 export interface TripRule {
   /** The first success after a failure. */
   success(): void;
-  /** Is it too much now? Says so again with each further failure, until `reset`. `successes`: those of the last 10 s. */
+  /** Returns true if the rule trips, and again at each further failure until `reset`. `successes`: those of the last 10 s. */
   failure(now: number, successes: number): boolean;
   /** Forgets. */
   reset(): void;
 }
 
-/** `count` failures and no success between. */
+/** Trips after `count` failures without a success between them. */
 export function consecutiveFailures(count: number): TripRule {
-  let inARow = 0;
+  let consecutive = 0;
   return {
     success() {
-      inARow = 0;
+      consecutive = 0;
     },
     failure() {
-      inARow += 1;
-      return inARow >= count;
+      consecutive += 1;
+      return consecutive >= count;
     },
     reset() {
-      inARow = 0;
+      consecutive = 0;
     },
   };
 }
 
 export interface SuccessRateTerms {
-  /** Below this share of successes it trips. */
+  /** The rule trips below this share of successes. */
   readonly minRatio: number;
-  /** Fewer outcomes than this in the window prove nothing. */
+  /** With fewer outcomes in the window the rule does not trip. */
   readonly minCalls: number;
 }
 
 const WINDOW_MS = 10_000;
 const SLICES = 10;
 
-/** The share of successes over 10 s; failures are counted in ten slices, whose sum is kept: a sample costs the same at any rate. */
+/**
+ * Trips on the share of successes over 10 s. Failures are counted in ten slices with a running sum, so that a sample costs the same at any
+ * rate.
+ */
 export function successRate(terms: SuccessRateTerms): TripRule {
   const sliceMs = WINDOW_MS / SLICES;
   const bad = new Float64Array(SLICES);
@@ -68,7 +71,7 @@ export function successRate(terms: SuccessRateTerms): TripRule {
   };
 }
 
-/** 5 failures in a row, or under 80 % over 10 s with at least 10 calls: Finagle's and Linkerd's rules with our numbers. */
+/** 5 failures in a row, or under 80 % over 10 s with at least 10 calls: the rules of Finagle and Linkerd with our own thresholds. */
 export function defaultTripRules(): readonly TripRule[] {
   return [consecutiveFailures(5), successRate({ minRatio: 0.8, minCalls: 10 })];
 }

@@ -5,8 +5,8 @@ import type { ResolvedCallOptions } from './policy/call-kind.js';
 import type { Attempted, ConnectedNode } from './service/connected-node.js';
 import type { Method } from './service/method.js';
 
-/** The call that an attempt belongs to, as the attempt sees it. */
-export interface Tries<Request> {
+/** The call as seen by one of its attempts. */
+export interface AttemptedCall<Request> {
   readonly method: Method;
   readonly terms: ResolvedCallOptions;
   readonly deadlineAt: number;
@@ -22,7 +22,7 @@ export interface Tries<Request> {
   failed(attempt: Attempt<Request>, failure: Failure): void;
 }
 
-/** One try on one instance: the terms that the transport gets, and the sink that it reports to. */
+/** One attempt on one instance: the terms that the transport gets, and the sink that it reports to. */
 export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   readonly node: ConnectedNode<Request>;
   readonly reason: PickReason;
@@ -32,12 +32,12 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   isProbe: boolean;
   pick = 0;
   exchange: Exchange | null = null;
-  /** The trace that follows it; null: none. */
+  /** The trace of the attempt; null: not traced. */
   readonly trace: AttemptTrace | null;
-  readonly #call: Tries<Request>;
+  readonly #call: AttemptedCall<Request>;
   #isCancelled = false;
 
-  constructor(call: Tries<Request>, node: ConnectedNode<Request>, reason: PickReason, patienceMs: number) {
+  constructor(call: AttemptedCall<Request>, node: ConnectedNode<Request>, reason: PickReason, patienceMs: number) {
     this.node = node;
     this.reason = reason;
     this.startedAt = call.now;
@@ -65,12 +65,12 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
     return this.exchange?.openedAt ?? this.startedAt;
   }
 
-  /** True once the instance may have the request. Before that nothing was executed, and after `cancel` nothing will be. */
+  /** True once the instance may have received the request. Before that nothing has been executed, and after `cancel` nothing will be. */
   get isSent(): boolean {
     return this.exchange?.isSent ?? true;
   }
 
-  /** True if it has taken longer than its patience, so that another attempt may replace it. */
+  /** True if the attempt has taken longer than its patience, so that another attempt may replace it. */
   isSlow(now: number): boolean {
     return now >= this.sentAt + this.patienceMs;
   }
@@ -81,7 +81,7 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
     const exchange =
       trace === null ? channel.send(request, this, this) : trace.within(() => channel.send(request, this, this));
     this.exchange = exchange;
-    // sending may run code of the caller (subscribing to the messages of a stream), which may cancel
+    // sending may run application code (subscribing to the messages of a stream), which may cancel the call
     if (this.#isCancelled) exchange.cancel();
   }
 

@@ -19,7 +19,7 @@ async function callOften(world: CallWorld, options?: OneCall, count = 60): Promi
   return [...new Set(world.calledHosts.slice(before))].toSorted();
 }
 
-/** Own balancers as they should not be. */
+/** Custom balancers with one defect each. */
 const throwError = (): never => {
   throw new Error('boom');
 };
@@ -27,21 +27,21 @@ const load = (parts: object = {}) => ({ cost: () => 0, observe() {}, forget() {}
 const picks = (pick: unknown): unknown => ({ picker: () => ({ pick }), load: () => load() });
 const first = ({ nodes }: { nodes: readonly unknown[] }): unknown => nodes[0];
 const BAD: Readonly<Record<string, unknown>> = {
-  'whose picker cannot be made': { picker: throwError, load: () => load() },
-  'that has no picker': { picker: () => undefined, load: () => load() },
-  'that throws at a pick': picks(throwError),
-  'that picks a foreign node': picks(() => ({ id: 'x' })),
+  'whose picker factory throws': { picker: throwError, load: () => load() },
+  'whose picker factory returns nothing': { picker: () => undefined, load: () => load() },
+  'whose picker throws': picks(throwError),
+  'that picks an unknown node': picks(() => ({ id: 'x' })),
   'that picks nothing': picks(() => undefined),
-  'that picks a node that was tried': picks(first),
-  'whose load cannot be made': { picker: () => ({ pick: first }), load: throwError },
-  'that has no load': { picker: () => ({ pick: first }), load: () => undefined },
+  'that picks a node that was tried before': picks(first),
+  'whose load factory throws': { picker: () => ({ pick: first }), load: throwError },
+  'whose load factory returns nothing': { picker: () => ({ pick: first }), load: () => undefined },
   'whose load throws': {
     picker: () => ({ pick: first }),
     load: () => load({ cost: throwError, observe: throwError, forget: throwError }),
   },
 };
 
-/** The time of a process that stands still from time to time: its clock continues, its timers do not. */
+/** The time of a process that stalls: its clock continues, its timers do not. */
 class StallingTime extends ManualTime {
   stoppedMs = 0;
 
@@ -58,7 +58,7 @@ describe('the limit of an instance', () => {
     expect(new Set(await Promise.all(burst))).toEqual(new Set(['a']));
   });
 
-  it('is not cut by calls that wait less than the method takes, and no call is refused for it', async () => {
+  it('does not shrink for deadlines shorter than the method takes, and refuses no call', async () => {
     const world = createWorld({ instances: fleet('HEALTHY') }).play({ a: 'never' });
     const resultsOf = async (count: number, deadlineMs: number): Promise<ReadonlySet<string>> => {
       const calls = Array.from({ length: count }, () => world.calls.call('orders', 'find', {}, { deadlineMs }));
@@ -71,7 +71,7 @@ describe('the limit of an instance', () => {
     expect(await resultsOf(1_000, 100)).toEqual(new Set(['success']));
   });
 
-  it('lets calls wait in order once timeouts have shown what the instance takes', async () => {
+  it('makes calls wait in order at an instance that is full', async () => {
     const limit = { initial: 2, min: 2, max: 2 };
     const world = createWorld({ instances: fleet('HEALTHY'), options: { limit } });
     const ended: number[] = [];
@@ -103,7 +103,7 @@ describe('the limit of an instance', () => {
     expect(world.calls.explain('orders').protocols[0]?.instances[0]).toMatchObject({ limit: 2, breaker: 'closed' });
   });
 
-  it('does not shrink for timeouts while this process stood still', async () => {
+  it('does not shrink for timeouts while this process was stalled', async () => {
     const time = new StallingTime({ nowMs: 100_000 });
     const world = createWorld({ time, instances: fleet('HEALTHY') }).play({ a: 'never' });
     const calls = Array.from({ length: 10 }, () => world.calls.call('orders', 'find', {}, { deadlineMs: 100 }));
@@ -115,7 +115,7 @@ describe('the limit of an instance', () => {
     expect(world.calls.explain('orders').protocols[0]?.instances[0]?.limit).toBe(20);
   });
 
-  it('does not shrink for a caller with hardly any time', async () => {
+  it('does not shrink for a caller with a very short deadline', async () => {
     const world = createWorld({ instances: fleet('HEALTHY') });
     world.play({ a: { afterMs: 20, values: ['late'] } });
     for (let i = 0; i < 30; i += 1) await world.ask(undefined, 30);
@@ -125,7 +125,7 @@ describe('the limit of an instance', () => {
 });
 
 describe('the early limit', () => {
-  it('restricts no instance for answers that this process did not read while it was paused', async () => {
+  it('does not apply to an instance whose answers this process did not read while it was paused', async () => {
     const time = new StallingTime({ nowMs: 100_000 });
     const world = createWorld({ time, instances: fleet('HEALTHY', 'HEALTHY') });
     world.play({ a: { afterMs: 20, values: ['a'] }, b: { afterMs: 40, values: ['b'] } });
@@ -133,7 +133,7 @@ describe('the early limit', () => {
     await time.advanceBy(15);
     time.stoppedMs = 300;
     await time.advanceBy(10);
-    // the first has answered, the second is not read yet
+    // the first instance has answered, but the answer of the second is not read yet
     const gates = world.calls.explain('orders').protocols[0]?.instances.map(({ gate }) => gate);
     expect(gates).not.toContain('limited to 1');
     await time.advanceBy(100);
@@ -141,11 +141,11 @@ describe('the early limit', () => {
   });
 });
 
-describe('where calls go', () => {
+describe('the instances of a call', () => {
   const zoned = ['a', 'a', 'a', 'b', 'b'].map((zone, i) => createInstance({ id: `${zone}${i}`, zone }));
   const home = { ...UNKNOWN_LOCALITY, id: 'gateway-1', zone: 'a' };
 
-  it('is the own zone, if it is set and has enough instances', async () => {
+  it('are in the own zone, if it is set and has enough instances', async () => {
     expect(await callOften(createWorld({ instances: zoned, locality: home }))).toEqual(['a0', 'a1', 'a2']);
     expect(await callOften(createWorld({ instances: zoned }))).toHaveLength(5);
     expect(await callOften(createWorld({ instances: zoned, locality: home, options: { minInZone: 4 } }))).toHaveLength(
@@ -156,7 +156,7 @@ describe('where calls go', () => {
     ).toHaveLength(5);
   });
 
-  it('is shown by explain', async () => {
+  it('are shown by explain', async () => {
     const world = createWorld({ instances: zoned, locality: home });
     await world.ask(undefined, 2);
     const instances = world.calls.explain('orders').protocols[0]?.instances;
@@ -168,7 +168,7 @@ describe('where calls go', () => {
     ]);
   });
 
-  it('is a subset of a large service, unless all are requested or the balancer needs all', async () => {
+  it('are a subset of a large service, unless all are requested or the balancer needs all', async () => {
     const instances = Array.from({ length: 120 }, (_, i) => createInstance({ id: `i${i}` }));
     expect((await callOften(createWorld({ instances, locality: home }), undefined, 200)).length).toBeLessThanOrEqual(
       20,
@@ -180,14 +180,14 @@ describe('where calls go', () => {
     expect((await callOften(hashed, undefined, 200)).length).toBeGreaterThan(60);
   });
 
-  it('is the instances with this metadata', async () => {
+  it('are those with this metadata', async () => {
     const instances = [...fleet('HEALTHY', 'HEALTHY'), createInstance({ id: 'canary', metadata: { tier: 'canary' } })];
     const world = createWorld({ instances });
     expect(await callOften(world, { metadata: { tier: 'canary' } }, 10)).toEqual(['canary']);
     expect(await world.ask({ metadata: { tier: 'blue' } })).toMatchObject({ error: { code: 'NO_INSTANCE' } });
   });
 
-  it('is the same instance for the same key, with consistent-hash', async () => {
+  it('are the same for the same key, with consistent-hash', async () => {
     const world = createWorld({
       instances: fleet('HEALTHY', 'HEALTHY', 'HEALTHY'),
       options: { balancer: 'consistent-hash' },
@@ -201,7 +201,7 @@ describe('where calls go', () => {
     expect(homes.size).toBeGreaterThan(1);
   });
 
-  it('may be decided by a custom balancer, which explain names', async () => {
+  it('can be chosen by a custom balancer, which explain names', async () => {
     const last: Balancing = {
       name: 'last',
       picker: () => ({ pick: ({ nodes }) => nodes.at(-1) ?? null }),
@@ -212,8 +212,8 @@ describe('where calls go', () => {
     expect(world.calls.explain('orders').protocols[0]?.balancer).toBe('last');
   });
 
-  describe('by a custom balancer that misbehaves', () => {
-    it.each(Object.keys(BAD))('%s, falls back to a node that is able, and is logged once', async (name) => {
+  describe('a call with a custom balancer that misbehaves', () => {
+    it.each(Object.keys(BAD))('%s: goes to an available node, and logs the problem once', async (name) => {
       const log = recordingLog();
       const world = createWorld({ log, instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: BAD[name] } });
       world.play({ a: { afterMs: 1, failure: 'closed' } });
@@ -223,7 +223,7 @@ describe('where calls go', () => {
     });
   });
 
-  it.each(['p2c', 'toString', {}, { picker: 1, load: 2 }, 7, null])('is not decided by %j', (balancer) => {
+  it.each(['p2c', 'toString', {}, { picker: 1, load: 2 }, 7, null])('rejects %j as the option balancer', (balancer) => {
     expect(() => createWorld({ options: { balancer } })).toThrow(/Option balancer: received .* "least-loaded"/);
   });
 });

@@ -4,7 +4,7 @@ import { Calls } from './calls.js';
 import type { CallsParts, OneCall } from './calls.js';
 import type { CallObserver } from './service/call-request.js';
 
-/** Calls by name, as a simulation makes them. See `Calls`. */
+/** Calls by name, as a simulation sees them. See `Calls`. */
 export interface CallApi {
   prepare(): Promise<void>;
   call(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<unknown>;
@@ -18,5 +18,5 @@ export interface CallApi {
   close(): Promise<void>;
 }
 
-/** The calls of a client whose copy, clock and transports are given. */
+/** Creates the calls of a client with the given copy, clock and transports. */
 export const createCalls = (parts: CallsParts): CallApi => new Calls(parts);

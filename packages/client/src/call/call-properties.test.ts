@@ -9,7 +9,7 @@ import type { FailureKind } from '../transport/transport.js';
 import { CallWorld, fleet } from './calls.fixture.js';
 import type { OneCall } from './calls.js';
 
-// What holds for every call, over random histories of outcomes, updates, cancels, hedges and closes.
+// Properties of every call, over random histories of outcomes, updates, cancels, hedges and closes.
 
 const KINDS: readonly FailureKind[] = [
   'refused',
@@ -25,7 +25,7 @@ const KINDS: readonly FailureKind[] = [
 ];
 type ValueOf<Arbitrary> = Arbitrary extends fc.Arbitrary<infer Value> ? Value : never;
 
-/** `failures`: how often, success counting 4. */
+/** `failures` is the weight of failures; a success has the weight 4. */
 const planOf = (kinds: readonly FailureKind[], failures: number): fc.Arbitrary<Plan> =>
   fc.oneof(
     { weight: 4, arbitrary: fc.record({ afterMs: fc.nat(400), values: fc.array(fc.nat(), { maxLength: 3 }) }) },
@@ -112,7 +112,7 @@ class Run extends CallWorld {
     await this.time.advanceBy(1_000);
   }
 
-  /** Attempts of one call, as the instances saw them. */
+  /** The numbers of the attempts of one call, as the instances received them. */
   attemptsOf(made: Made): readonly number[] {
     const data = JSON.stringify({ n: this.made.indexOf(made) });
     return this.tcp.seen.filter(({ request }) => request.dataJson === data).map(({ terms }) => terms.attempt);
@@ -155,21 +155,21 @@ class Run extends CallWorld {
 
 const UNEXECUTED: ReadonlySet<string> = new Set(KINDS.filter((kind) => TRAITS[kind].executed === 'no'));
 
-describe('calls, whatever happens', () => {
-  it('settle once, by their deadline, within the attempts allowed', async () => {
+describe('calls under any sequence of events', () => {
+  it('settle once, by their deadline, within the allowed attempts', async () => {
     await fc.assert(
       fc.asyncProperty(scripts(), async (script) => {
         const run = new Run(script);
         await run.runScript(script);
         for (const { outcomes, lateMs } of run.made) {
           expect(outcomes).toHaveLength(1);
-          // a tick, and for a stream the time that its values may be apart
+          // a tick, and for a stream the allowed time between its values
           expect(lateMs).toBeLessThanOrEqual(20 + 3 * 60);
         }
         for (const { outcomes } of run.made) {
           const [outcome] = outcomes;
           if (outcome === 'complete' || outcome === undefined) continue;
-          // what was certainly not executed loads no instance: only the deadline bounds how often it is tried
+          // requests that were certainly not executed cause no load: only the deadline limits their attempts
           const loading = outcome.attempts.filter((attempt) => !UNEXECUTED.has(attempt.outcome));
           expect(loading.length).toBeLessThanOrEqual(3);
         }
@@ -179,7 +179,7 @@ describe('calls, whatever happens', () => {
     );
   });
 
-  it('leave nothing behind: no timer, no deadline, no listener, nothing under way', async () => {
+  it('leave no timer, no deadline, no listener and no call under way', async () => {
     await fc.assert(
       fc.asyncProperty(scripts(), async (script) => {
         const run = new Run(script);
@@ -197,7 +197,7 @@ describe('calls, whatever happens', () => {
   });
 
   it('are repeated and hedged within the budget', async () => {
-    // what costs no budget, being certainly not executed, is left out
+    // attempts that were certainly not executed cost no budget and are left out
     const kinds = KINDS.filter((kind) => TRAITS[kind].executed !== 'no');
     const hedged = fc.record({
       deadlineMs: fc.integer({ min: 300, max: 900 }),

@@ -34,7 +34,7 @@ function setUp() {
   return { time, catalog, ask };
 }
 
-/** A service that comes, is called, and goes. */
+/** A service that appears, is called, and disappears. */
 async function visit(
   { catalog, ask }: ReturnType<typeof setUp>,
   service: string,
@@ -49,9 +49,9 @@ async function visit(
   if (last === 'unknown') catalog.apply({ event: 'unknown', data: { namespace: 'default', service } });
 }
 
-describe('services that come and go', () => {
+describe('services that appear and disappear', () => {
   it.each(['unknown', 'known'] as const)(
-    'leave room for those that come after them, being %s at last',
+    'free their place for later services, if each is %s at its end',
     async (last) => {
       const world = setUp();
       for (let i = 0; i < MAX_SERVICES + 10; i += 1) {

@@ -1,7 +1,7 @@
 import type { Attempt } from '@rollcall/core';
 import type { Node } from '../balance/nodes/node.js';
 import type { Selector } from '../balance/nodes/selector.js';
-import type { Ask } from '../balance/pickers/picker.js';
+import type { PickArgs } from '../balance/pickers/picker.js';
 import type { PickReason } from '../transport/tracing.js';
 import type { CallTrace } from '../transport/tracing.js';
 import { TRAITS } from '../transport/transport.js';
@@ -15,7 +15,7 @@ import type { Method } from './service/method.js';
 import type { Upstream } from './service/upstream.js';
 
 const NO_ATTEMPTS: readonly Attempt[] = [];
-/** A waiting call may make many attempts; beyond this number only the first and the last ones are listed. */
+/** A waiting call may make many attempts; beyond this number only the first and the last of them are listed. */
 const MAX_LISTED = 16;
 
 interface Failed {
@@ -30,33 +30,27 @@ interface Ended {
   readonly reason: PickReason;
 }
 
-/**
- * The state of a call: what the picker, its attempts and the text of its error need, and which further attempts are
- * allowed.
- */
-export abstract class CallState<Request> extends WheelTimer implements Ask {
+/** The state of a call: the data for the picker, the attempts and the error text, and the rules for further attempts. */
+export abstract class CallState<Request> extends WheelTimer implements PickArgs {
   readonly callee: CallContext;
   readonly upstream: Upstream<Request>;
   readonly callRequest: CallRequest<Request>;
   readonly terms: ResolvedCallOptions;
   startedAt = 0;
   deadlineAt = Infinity;
-  /** When it last read the clock to pick, ms of Time. */
+  /** When the call last read the clock for a pick, ms of Time. */
   now = 0;
   tried: Node | null = null;
   triedToo: Node | null = null;
   isProbe = false;
   /** Attempts that ended without an answer. */
   attempts = NO_ATTEMPTS;
-  /** Number of the attempt under way, from 1. */
+  /** The number of the current attempt, from 1. */
   count = 0;
-  /**
-   * Attempts that were certainly not executed. They caused no load, so they do not count towards `attempts` of the
-   * policy.
-   */
+  /** Attempts that were certainly not executed. They caused no load, so they do not count towards the policy's `attempts`. */
   unexecuted = 0;
 
-  /** True once it was repeated outside the budget because this process had stalled; that happens at most once. */
+  /** True once the call was repeated outside the budget because this process had stalled; that happens at most once. */
   #isForgiven = false;
 
   constructor(
@@ -85,10 +79,10 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
   }
 
   /**
-   * Which probe this call may be. A probe may fail, so an idempotent call must have a retry left; a call that cannot be
-   * repeated is risked only after a ping (`once`).
+   * The kind of probe that this call may serve as. A probe may fail, so an idempotent call must have a retry left; a call that cannot be
+   * repeated serves as a probe only after a ping (`once`).
    */
-  get probes(): Ask['probes'] {
+  get probes(): PickArgs['probes'] {
     if (!this.isIdempotent) return 'once';
     return this.count === 0 && this.callee.budget.left(this.now) > 0 ? 'repeatable' : 'never';
   }
@@ -112,7 +106,7 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
   }
 
   /** Lets the next pick consider every instance again. */
-  excludeNone(): void {
+  clearExclusions(): void {
     this.tried = null;
     this.triedToo = null;
   }
@@ -132,8 +126,8 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
     return this.upstream.balancer.pick(this);
   }
 
-  /** Picks an instance other than `node`. If there is none, the exclusions stay as they were. */
-  pickBut(node: Node, now: number): ConnectedNode<Request> | null {
+  /** Picks an instance other than `node`. If there is none, the exclusions do not change. */
+  pickOther(node: Node, now: number): ConnectedNode<Request> | null {
     const { tried, triedToo } = this;
     this.exclude(node);
     const other = this.pick(now);
@@ -148,7 +142,7 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
     const { tried, triedToo } = this;
     const { isRepeatable } = this.callRequest;
     if (isRepeatable !== null && !isRepeatable()) return null;
-    const other = this.pickBut(node, now);
+    const other = this.pickOther(node, now);
     if (other === null || (other.channel.stall ?? null) === null) return other;
     if (this.isProbe) this.upstream.balancer.endProbe(other);
     this.isProbe = false;
@@ -164,16 +158,16 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
   }
 
   /** True if the policy allows another attempt after one on `node`. */
-  mayFollow(node: Node): boolean {
+  canRetryAfter(node: Node): boolean {
     const { isRepeatable } = this.callRequest;
     const max = this.callee.attemptsAt(node);
-    // a maximum of one attempt means that nothing is repeated, not even an attempt that was never executed
+    // with a maximum of one attempt nothing is repeated, not even an attempt that was never executed
     const isAllowed = max > 1 ? this.count - this.unexecuted < max : this.count === 0;
     return isAllowed && (isRepeatable === null || isRepeatable());
   }
 
   /** Takes a retry from the budget unless the attempt is free; false if none is left, or the request is itself a retry. */
-  isPaid({ node, sentAt }: Failed, kind: FailureKind, now: number): boolean {
+  withdrawRetry({ node, sentAt }: Failed, kind: FailureKind, now: number): boolean {
     if (isFree(kind, this.count)) return true;
     if (this.terms.isRetry) return false;
     if (this.callee.budget.withdraw(now)) return true;

@@ -25,7 +25,7 @@ const failing = (failure: 'refused' | 'closed' | 'unsent' | 'misdirected' | 'rem
 });
 
 describe('a frozen instance', () => {
-  it('costs an idempotent call 150 ms or 3 × the p99, not the whole attempt timeout', async () => {
+  it('costs an idempotent call at most 150 ms or 3 × the p99, not the whole attempt timeout', async () => {
     const world = new World();
     await world.warmUp();
     world.play({ a: 'never' });
@@ -37,18 +37,18 @@ describe('a frozen instance', () => {
     }
     expect(slowest).toBeLessThan(200);
     expect(world.suspects).toContain('a timeout');
-    // 60 s: it hardly gets a call
+    // over 60 s it gets very few calls
     expect(world.calledHosts.slice(60).filter((id) => id === 'a').length).toBeLessThan(12);
   });
 
-  it('is waited for by a call that may not be repeated, to its deadline', async () => {
+  it('keeps a call that may not be repeated waiting until its deadline', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     await world.warmUp();
     world.play({ a: { afterMs: 3_000, values: ['late'] } });
     expect(await world.ask()).toMatchObject({ value: 'late', tookMs: 3_000 });
   });
 
-  it('is awaited if there is no other instance, since a retry would not help', async () => {
+  it('keeps a call waiting if there is no other instance, since a retry would not help', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     await world.warmUp();
     world.play({ a: { afterMs: 3_000, values: ['late'] } });
@@ -56,7 +56,7 @@ describe('a frozen instance', () => {
     expect(world.tcp.cancelled).toBe(0);
   });
 
-  it('is waited for when the budget is empty: a slow service gets no storm', async () => {
+  it('keeps calls waiting when the budget is empty, so that a slow service gets no retry storm', async () => {
     const world = new World({ options: { retryRatio: 0, retriesPerSecond: 0 } });
     await world.warmUp();
     const late: Plan = { afterMs: 1_000, values: ['late'] };
@@ -66,7 +66,7 @@ describe('a frozen instance', () => {
 });
 
 describe('a broken connection', () => {
-  it('is one failure, however many calls were on it', async () => {
+  it('counts as one failure, however many calls it carried', async () => {
     const world = new World({ instances: fleet('HEALTHY', 'HEALTHY') });
     const waiting: Sink[] = [];
     world.tcp.channel = () => ({
@@ -87,7 +87,7 @@ describe('a broken connection', () => {
 });
 
 describe('an ejected instance', () => {
-  it('gets no calls if it cannot be connected to; if all are ejected, calls wait, and one a second probes', async () => {
+  it('gets no calls if it cannot be connected to; if all are ejected, calls wait, and one a second is a probe', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: failing('refused') });
     while (!world.calls.isEjected('a')) await world.ask({ deadlineMs: 300 }, 400);
     const before = world.calledHosts.length;
@@ -104,13 +104,13 @@ describe('an ejected instance', () => {
     expect(world.log.texts('info')).toHaveLength(1);
   });
 
-  it('is pinged before a call that may not be repeated is risked', async () => {
+  it('is pinged before a call that may not be repeated is sent to it', async () => {
     const world = new World({ instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: 'round-robin' } });
     world.play({ a: failing('closed') });
     while (!world.calls.isEjected('a')) await world.ask(undefined, 10);
     await world.time.advanceBy(1_300);
     const before = world.calledHosts.length;
-    await world.ask(undefined, 10); // pings without success: the toy hangs up
+    await world.ask(undefined, 10); // the simulated instance closes connections, so no ping succeeds
     expect(world.tcp.pings).toBe(1);
     expect(world.calledHosts.slice(before)).toEqual(['b']);
     world.play({});

@@ -4,7 +4,7 @@ import type { PickReason } from '../transport/tracing.js';
 import { TIMEOUT } from '../transport/transport.js';
 import type { Failure } from '../transport/transport.js';
 import { Attempt } from './attempt.js';
-import type { Tries } from './attempt.js';
+import type { AttemptedCall } from './attempt.js';
 import { CallState } from './call-state.js';
 import { HedgeTimer, hedgeDelayMs } from './policy/hedge.js';
 import type { Hedgeable } from './policy/hedge.js';
@@ -21,28 +21,31 @@ import type { CallFacts } from './service/call-error.js';
 import type { ConnectedNode } from './service/connected-node.js';
 import type { PendingCall, PendingEntry } from './service/pending-queue.js';
 
-/** A timer in whole ms may fire this much early, ms. */
-const CLOCK_MS = 1;
+/** A timer with a resolution of 1 ms may fire this much early, ms. */
+const TIMER_TOLERANCE_MS = 1;
 /** How often a waiting call re-evaluates the reason, which decides how long it may wait, ms. */
 const REVIEW_MS = 2_000;
 
 /**
- * One call from its first attempt to its result: deadline, attempt timeouts, retries on other instances and a hedge
- * within the budget. It is one object on one timer (and a second if it may be hedged); promises, closures and signals
- * belong to its observer. Until its deadline passes or it is refused for good, no guess of this process fails it: while
- * no instance accepts it (limits, ejections, no connection, an empty copy of the registry), it waits in the upstream's queue.
+ * One call from its first attempt to its result: deadline, attempt timeouts, retries on other instances and a hedge within the budget. It
+ * uses one object and one timer (and a second one if it may be hedged); promises, closures and signals belong to its observer. It fails
+ * only when its deadline passes or it is refused permanently, not on an estimate of this process: while no instance accepts it (limits,
+ * ejections, no connection, an empty copy of the registry), it waits in the upstream's queue.
  */
-export class Call<Request> extends CallState<Request> implements CallFacts, Hedgeable, Tries<Request>, PendingCall {
+export class Call<Request>
+  extends CallState<Request>
+  implements CallFacts, Hedgeable, AttemptedCall<Request>, PendingCall
+{
   /** Called before the observer gets the result. */
   onEnd: (() => void) | null = null;
   #current: Attempt<Request> | null = null;
   /** The slow attempt that continues beside the current one, which is its hedge. */
   #hedged: Attempt<Request> | null = null;
   #hedgeAlarm: HedgeTimer | null = null;
-  /** Its entry in the queue of waiting calls; null: it does not wait. */
+  /** The entry in the queue of waiting calls; null: the call does not wait. */
   #pending: PendingEntry | null = null;
   #waits = 0;
-  /** The last failure, as long as the call may still end with it. */
+  /** The last failure, while the call may still end with it. */
   #failure: Failure | null = null;
   #isStreaming = false;
   /** True once a value of an incomplete response has been passed on. */
@@ -66,7 +69,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     const node = this.pick(now);
     if (node === null) return false;
     this.#pending = null;
-    this.#drop();
+    this.#dropFailure();
     this.#send(node, this.count === 0 ? 'first' : 'retry', now);
     return true;
   }
@@ -102,20 +105,20 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
 
   override ring(now: number): void {
     const attempt = this.#current;
-    if (this.#pending !== null) this.#waitedLong(now);
+    if (this.#pending !== null) this.#reviewWait(now);
     else if (now >= this.deadlineAt || this.#isStreaming) this.#timeUp(now);
     else if (attempt === null) this.#try(now);
     else this.#replaceSlow(attempt, now);
     this.upstream.serve(now);
   }
 
-  /** The first attempt is slow: makes a second one beside it on another instance, if both budgets (hedges, retries) allow. */
+  /** Starts a second attempt on another instance beside the slow first one, if both budgets (hedges, retries) allow it. */
   hedge(now: number): void {
     const slow = this.#current;
-    if (slow === null || this.count !== 1 || !this.mayFollow(slow.node)) return;
+    if (slow === null || this.count !== 1 || !this.canRetryAfter(slow.node)) return;
     const hedges = this.method.hedges(this.callee.hedgeRatio);
     if (hedges.left(now) === 0 || this.callee.budget.left(now) === 0) return;
-    const node = this.pickBut(slow.node, now);
+    const node = this.pickOther(slow.node, now);
     if (node === null) return;
     hedges.withdraw(now);
     this.callee.budget.withdraw(now);
@@ -132,7 +135,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     this.upstream.serve(this.now);
   }
 
-  /** The last value also ends the call: an observer that leaves once it has the value does not cancel. */
+  /** Delivers the last value and ends the call: an observer that unsubscribes once it has the value does not cancel the call. */
   last(attempt: Attempt<Request>, value: unknown): void {
     if (!this.#isWanted(attempt)) return;
     const now = this.callee.now();
@@ -173,10 +176,10 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
       this.#abandon(partner, now);
       return this.#fail(failure, now);
     }
-    if (partner === null) return this.#again(attempt, failure, now);
-    this.#drop();
+    if (partner === null) return this.#retry(attempt, failure, now);
+    this.#dropFailure();
     if (this.tried !== attempt.node) this.exclude(attempt.node);
-    this.#await(partner, now);
+    this.#armTimer(partner, now);
   }
 
   #isWanted(attempt: Attempt<Request>): boolean {
@@ -187,52 +190,53 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     if (!this.sendPending(now)) this.#wait(now);
   }
 
-  /** No instance accepts it now: it waits until one does, as long as its deadline and the reason allow. */
+  /** No instance accepts the call now: it waits for one, as long as its deadline and the reason allow. */
   #wait(now: number): void {
-    this.excludeNone();
+    this.clearExclusions();
     const waitMs = this.callee.beginWait(this.upstream.protocol, this.selector);
     if (waitMs <= 0) return this.#endUnsent(now);
     this.#pending = this.upstream.pending.add(this, now);
     this.callee.wheel.arm(this, Math.min(this.deadlineAt, now + Math.min(waitMs, REVIEW_MS)), now);
   }
 
-  /** Re-evaluates why it waits: a new reason may allow a longer or shorter wait. */
-  #waitedLong(now: number): void {
+  /** Re-evaluates why the call waits: a new reason may allow a longer or shorter wait. */
+  #reviewWait(now: number): void {
     const waitMs = this.callee.pendingMs(this.upstream.protocol, this.selector);
     const until = Math.min(this.deadlineAt, (this.#pending?.sinceMs ?? now) + waitMs);
     if (now < until) this.callee.wheel.arm(this, until, now);
     else this.#endUnsent(now);
   }
 
-  /** Ends with the last failure if there is one: it is more specific than that no instance accepts the call now. */
+  /** Ends with the last failure if there is one: it is more specific than the error for a call without an instance. */
   #endUnsent(now: number): void {
     if (this.#failure !== null) this.#fail(this.#failure, now);
     else this.#end(this.callee.noneError(this.upstream.protocol, this.selector), now);
   }
 
   /** Repeats a failed attempt on another instance at once if that is allowed and safe; else ends with the failure. */
-  #again(attempt: Attempt<Request>, failure: Failure, now: number): void {
+  #retry(attempt: Attempt<Request>, failure: Failure, now: number): void {
     const { node } = attempt;
     if (failure.kind === 'moved') return this.#try(now);
-    if (!this.mayFollow(node)) return this.#fail(failure, now);
-    if (!this.isPaid(attempt, failure.kind, now)) {
-      // a request that was certainly not executed only has to wait, which causes no load; a retry is left to its own caller
+    if (!this.canRetryAfter(node)) return this.#fail(failure, now);
+    if (!this.withdrawRetry(attempt, failure.kind, now)) {
+      // a request that was certainly not executed may wait, which causes no load; a request that is itself a retry ends, and its caller
+      // decides
       const mayWait = isUnexecuted(failure.kind) && !this.terms.isRetry;
-      return mayWait ? this.#pause(failure, now) : this.#fail(failure, now);
+      return mayWait ? this.#retryAfterBackoff(failure, now) : this.#fail(failure, now);
     }
     this.exclude(node);
     const other = this.pick(now);
-    if (other === null) return this.#pause(failure, now);
-    this.#drop();
+    if (other === null) return this.#retryAfterBackoff(failure, now);
+    this.#dropFailure();
     this.#send(other, 'retry', now);
   }
 
-  /** All instances have been tried: after a backoff any of them may be tried again. */
-  #pause(failure: Failure, now: number): void {
+  /** All instances have been tried: after a backoff each of them may be tried again. */
+  #retryAfterBackoff(failure: Failure, now: number): void {
     const jitterMs = fullJitterMs(RETRY_BACKOFF, this.#waits, this.callee.random);
     const waitMs = Math.max(jitterMs, failure.retryAfterMs ?? 0);
     if (now + waitMs >= this.deadlineAt) return this.#fail(failure, now);
-    this.excludeNone();
+    this.clearExclusions();
     this.#waits += 1;
     this.callee.wheel.arm(this, now + waitMs, now);
   }
@@ -244,7 +248,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     const patienceMs = this.upstream.patienceMs(this.method, node, this.terms.timeoutMs, now);
     const attempt = new Attempt(this, node, reason, patienceMs);
     this.#current = attempt;
-    this.#await(attempt, now);
+    this.#armTimer(attempt, now);
     this.upstream.begin(attempt, this.terms.shape !== 'event', now);
     attempt.send(this.callRequest.request);
     if (reason === 'first' && this.terms.hedge !== 'never') this.#expectHedge(now);
@@ -257,14 +261,14 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
   }
 
   /** Arms the timer for the next look at the attempt: connect timeout, patience if it may be replaced, timeout or deadline. */
-  #await(attempt: Attempt<Request>, now: number): void {
+  #armTimer(attempt: Attempt<Request>, now: number): void {
     const { timeoutMs } = this.terms;
-    const isCut = this.isIdempotent && this.mayFollow(attempt.node);
+    const isCut = this.isIdempotent && this.canRetryAfter(attempt.node);
     const maxMs = Math.min(timeoutMs, this.upstream.connectTimeoutMs, isCut ? attempt.patienceMs : Infinity);
     this.callee.wheel.arm(this, Math.min(this.deadlineAt, attempt.startedAt + maxMs), now);
   }
 
-  /** The attempt is slow: replaces it by one on another instance if there is one and the budget allows; else lets it go on. */
+  /** The attempt is slow: replaces it with one on another instance if there is one and the budget allows it; otherwise lets it continue. */
   #replaceSlow(attempt: Attempt<Request>, now: number): void {
     const timesOutAt = Math.min(attempt.startedAt + this.terms.timeoutMs, this.deadlineAt);
     const node = this.#otherThan(attempt, now);
@@ -285,7 +289,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     return attempt.isSlow(now) ? now + attempt.patienceMs : attempt.sentAt + attempt.patienceMs;
   }
 
-  /** The instance for a replacement, if one is allowed. An unsent request may always move, free of the budget. */
+  /** The instance for a replacement, if one is allowed. An unsent request may always move, without cost to the budget. */
   #otherThan(attempt: Attempt<Request>, now: number): ConnectedNode<Request> | null {
     const { node } = attempt;
     const isSlow = this.isIdempotent && attempt.isSlow(now);
@@ -293,8 +297,8 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
       const mayMove = (isSlow && this.count === 1) || this.upstream.isStalled(attempt, now);
       return mayMove ? this.pickConnected(node, now) : null;
     }
-    if (!isSlow || !this.mayFollow(node)) return null;
-    if (this.callee.budget.left(now) > 0) return this.pickBut(node, now);
+    if (!isSlow || !this.canRetryAfter(node)) return null;
+    if (this.callee.budget.left(now) > 0) return this.pickOther(node, now);
     this.callee.exhausted(node, TIMEOUT.kind);
     return null;
   }
@@ -316,7 +320,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     if (attempt === null) return;
     const { isSent } = attempt;
     attempt.cancel();
-    // connecting may take as long as the network needs: a missing connection is not a failure of the instance
+    // connecting may take as long as the network needs: a connection that is not open yet is not a failure of the instance
     const failure = isSent ? TIMEOUT : (attempt.node.channel.stall ?? null);
     if (failure === null) this.upstream.cancelled(attempt, now);
     else this.upstream.failed(attempt, failure, now);
@@ -348,7 +352,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     this.callee.hedgeWheel.arm(this.#hedgeAlarm, hedgeAt, now);
   }
 
-  /** The first good response, or its first part, wins: the other attempt and the hedge timer end. */
+  /** The first good response, or its first value, wins: the other attempt and the hedge timer end. */
   #prefer(attempt: Attempt<Request>, now: number): void {
     const loser = attempt === this.#current ? this.#hedged : this.#current;
     if (this.#hedgeAlarm !== null) this.callee.hedgeWheel.disarm(this.#hedgeAlarm);
@@ -358,11 +362,11 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     loser.cancel();
     this.upstream.overtaken(loser, attempt, now);
     this.record(loser, 'cancelled', now);
-    this.#await(attempt, now);
+    this.#armTimer(attempt, now);
   }
 
-  /** Discards the last failure and the response in it: the call goes on. */
-  #drop(): void {
+  /** Discards the last failure and its response: the call continues. */
+  #dropFailure(): void {
     this.#failure?.fallback?.drop();
     this.#failure = null;
   }
@@ -371,7 +375,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     const { fallback, kind } = failure;
     if (kind === 'stopped') return this.#end(closedError(this.service, this.attempts), now);
     // a server that knows the deadline may be the first to report that it has passed
-    if (kind === 'timeout' && now >= this.deadlineAt - CLOCK_MS)
+    if (kind === 'timeout' && now >= this.deadlineAt - TIMER_TOLERANCE_MS)
       return this.#end(deadlineError(this, now - this.startedAt), now);
     if (fallback === undefined) return this.#end(failureError(this, failure), now);
     this.#failure = null;
@@ -391,7 +395,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     this.#pending = null;
     this.#current = null;
     this.#hedged = null;
-    this.#drop();
+    this.#dropFailure();
     this.callee.wheel.disarm(this);
     if (this.#hedgeAlarm !== null) this.callee.hedgeWheel.disarm(this.#hedgeAlarm);
     this.onEnd?.();

@@ -11,7 +11,7 @@ import { Calls } from './calls.js';
 import type { CallsParts, OneCall } from './calls.js';
 import { callFields } from './policy/service-options.js';
 
-/** A view of the service `orders` that a test moves. */
+/** A view of the service `orders` that a test can change. */
 export class FakeView implements ServiceView {
   readonly service = 'orders';
   status: ServiceView['status'] = 'known';
@@ -46,7 +46,7 @@ export function fleet(...states: State[]): Instance[] {
   return states.map((state, i) => createInstance({ id: 'abcdefgh'.charAt(i), state }));
 }
 
-/** A clock that a test advances, with all promises getting on. */
+/** A clock that a test advances; pending promises settle at each step. */
 export interface SteppedTime extends Time {
   advanceBy(ms: number): Promise<void>;
   nextAt(): number | null;
@@ -71,7 +71,7 @@ export interface Ending {
   tookMs?: number;
 }
 
-/** Calls to the service `orders`, whose instances follow a script, without a socket. */
+/** Calls to the service `orders`, whose instances follow a script, without sockets. */
 export class CallWorld {
   readonly time: SteppedTime;
   readonly tcp: ScriptedTransport<TcpRequest>;
@@ -113,7 +113,7 @@ export class CallWorld {
     });
   }
 
-  /** Sets the reaction of each instance; the others answer with their name after 1 ms. */
+  /** Sets the behaviour of each instance; the others answer with their name after 1 ms. */
   play(plans: Readonly<Record<string, Plan>>): this {
     this.tcp.script = (id) => plans[id] ?? { afterMs: 1, values: [id] };
     return this;
@@ -131,12 +131,12 @@ export class CallWorld {
     return end;
   }
 
-  /** Teaches the statistics what is usual: `count` calls of 1 ms each. */
+  /** Fills the statistics with typical latencies: `count` calls of 1 ms each. */
   async warmUp(count = 60): Promise<void> {
     for (let i = 0; i < count; i += 1) await this.ask(undefined, 2);
   }
 
-  /** Instances that were called, in order. */
+  /** The instances that were called, in order. */
   get calledHosts(): readonly string[] {
     return this.tcp.seen.map(({ instance }) => instance);
   }

@@ -37,7 +37,7 @@ describe('a call', () => {
     expect(world.meter.values('rollcall_call_seconds', { service: 'orders', outcome: 'success' })).toEqual([0.001]);
   });
 
-  it('rejects with the handler’s own error as REMOTE, is not repeated, and leaves the instance in honour', async () => {
+  it('rejects with the error of the handler as REMOTE, is not repeated, and does not count against the instance', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: failing('remote') });
     for (let i = 0; i < 20; i += 1) {
       expect((await world.ask(IDEMPOTENT, 5)).error).toMatchObject({ code: 'REMOTE', retryable: false });
@@ -47,7 +47,7 @@ describe('a call', () => {
     expect(world.suspects).toEqual([]);
   });
 
-  it('ends at its deadline, whatever happens, with a list of its attempts', async () => {
+  it('ends at its deadline in any case, with a list of its attempts', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: 'never' });
     const { error, tookMs } = await world.ask({ deadlineMs: 300 });
     expect(error).toMatchObject({ code: 'DEADLINE_EXCEEDED', attempts: [{ instance: 'a', outcome: 'timeout' }] });
@@ -55,7 +55,7 @@ describe('a call', () => {
     expect(world.tcp.cancelled).toBe(1);
   });
 
-  it('takes the smaller of its own and the inherited deadline, and makes no attempt when that is over', async () => {
+  it('uses the shorter of its own and the inherited deadline, and makes no attempt if that has passed', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: 'never' });
     expect((await world.ask({ deadlineMs: 900, inheritedMs: 200 })).tookMs).toBeLessThanOrEqual(210);
     expect((await world.ask({ inheritedMs: 0 })).error?.code).toBe('DEADLINE_EXCEEDED');
@@ -72,7 +72,7 @@ describe('a call', () => {
     expect(world.tcp.cancelled).toBe(1);
   });
 
-  it('beyond the limit of calls under way is refused at once', async () => {
+  it('is refused at once beyond the limit of calls under way', async () => {
     const world = new World({ options: { services: { orders: { maxConcurrent: 2 } } } });
     world.play({ a: 'never', b: 'never', c: 'never' });
     for (let i = 0; i < 2; i += 1) world.calls.call('orders', 'find', i).catch(() => {});
@@ -126,7 +126,7 @@ describe('a retry', () => {
     expect(world.meter.count('rollcall_call_retries_total')).toBe(world.tcp.seen.length - 500);
   });
 
-  it('costs no budget if the request was never executed: a dead instance fails no call of a crowd', async () => {
+  it('costs no budget if the request was never executed: a dead instance fails none of many concurrent calls', async () => {
     const options = { retryRatio: 0, retriesPerSecond: 0 };
     const world = new World({ instances: fleet('HEALTHY', 'HEALTHY'), options }).play({ a: failing('misdirected') });
     const crowd = Array.from({ length: 300 }, () => world.calls.call('orders', 'find', {}));
@@ -136,7 +136,7 @@ describe('a retry', () => {
     );
   });
 
-  it('to the same instance waits, and ends with the deadline', async () => {
+  it('to the same instance waits, and ends at the deadline', async () => {
     const world = new World({ instances: fleet('HEALTHY'), options: { attempts: 10 } }).play({ a: failing('unsent') });
     const { error, tookMs } = await world.ask({ deadlineMs: 100 });
     expect(['TRANSPORT', 'DEADLINE_EXCEEDED']).toContain(error?.code);
@@ -144,7 +144,7 @@ describe('a retry', () => {
     expect(new Set(world.tcp.seen.map(({ at }) => at)).size).toBe(world.tcp.seen.length);
   });
 
-  it('can be ruled by the state of the instance that failed', async () => {
+  it('can be configured by the state of the instance that failed', async () => {
     const states = { UNHEALTHY: { retries: 0 } };
     const world = new World({ instances: fleet('UNHEALTHY', 'UNHEALTHY'), options: { states } });
     world.play({ a: failing('refused'), b: failing('refused') });
@@ -160,7 +160,7 @@ describe('a call without a callable instance', () => {
     expect(error?.message).toContain('1 is CRITICAL, 1 is DEREGISTERING');
   });
 
-  it('names what was probably meant when the registry knows no such service', async () => {
+  it('suggests a similar name when the registry knows no such service', async () => {
     const world = new World({ instances: [], names: ['order-service', 'orderz', 'users'] });
     world.view.become([], 'unknown');
     const { error } = await world.ask();
@@ -168,14 +168,14 @@ describe('a call without a callable instance', () => {
     expect(error?.message).toContain('Did you mean orderz?');
   });
 
-  it('names the protocols that are offered when the wanted one is not', async () => {
+  it('names the offered protocols when the requested one is not offered', async () => {
     const endpoints = [{ protocol: 'http', host: '10.0.0.5', port: 3_000, tls: false }] as const;
     const { error } = await new World({ instances: [createInstance({ endpoints })] }).ask();
     expect(error).toMatchObject({ code: 'NO_ENDPOINT', retryable: false });
     expect(error?.message).toContain('they offer http');
   });
 
-  it('leaves nothing behind: names may come from untrusted input', async () => {
+  it('keeps no state for an unknown service: names may come from untrusted input', async () => {
     const world = new World({ instances: [] });
     world.view.become([], 'waiting');
     const called = world.ask();
@@ -186,7 +186,7 @@ describe('a call without a callable instance', () => {
     expect((await world.ask()).value).toBe('a');
   });
 
-  it('is counted under one name for all unknown services, but under its own once it was known', async () => {
+  it('is counted under one name for all unknown services, but under its own name once the service is known', async () => {
     const world = new World({ instances: [] });
     const counted = (service: string): number =>
       world.meter.values('rollcall_call_seconds', { service, outcome: 'unknown_service' }).length;
@@ -200,7 +200,7 @@ describe('a call without a callable instance', () => {
     expect([counted('orders'), counted('(unknown)')]).toEqual([1, 1]);
   });
 
-  it('is waited for as long as nothing is known, until the deadline', async () => {
+  it('waits for the first report of the registry, until the deadline', async () => {
     const world = new World({ instances: [] });
     world.view.become([], 'waiting');
     const ended = world.ask(undefined, 500);
@@ -233,7 +233,7 @@ describe('an event', () => {
 });
 
 describe('a stream', () => {
-  it('passes on each value; the first ends the deadline, then idleMs counts', async () => {
+  it('delivers each value; the first ends the deadline, then idleMs applies', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     let deliver: ((value: unknown) => void) | null = null;
     world.tcp.channel = () => ({
@@ -296,12 +296,12 @@ describe('a stream', () => {
     expect(seen).toEqual(['a request', 'a request']);
   });
 
-  it('delivers nothing after it was cancelled, and survives an observer that throws', async () => {
+  it('delivers nothing after a cancel, and survives an observer that throws', async () => {
     const world = new World();
     const received: unknown[] = [];
     const observer = {
       next(): void {
-        throw new Error('a bug of the user');
+        throw new Error('a bug in the application');
       },
       error: (error: RollcallError) => received.push(error.code),
       complete: () => received.push('complete'),
@@ -310,33 +310,33 @@ describe('a stream', () => {
     world.calls.stream('orders', 'watch', {}, observer).cancel();
     await world.time.advanceBy(100);
     expect(received).toEqual([]);
-    expect(world.log.texts('error')[0]).toContain('a bug of the user');
+    expect(world.log.texts('error')[0]).toContain('a bug in the application');
     expect(world.calls.explain('orders').callsUnderWay).toBe(0);
   });
 
-  it('survives an observer that throws at a refusal that comes at once', async () => {
+  it('survives an observer that throws on an immediate refusal', async () => {
     const world = new World();
     const observer = {
       next() {},
       error(): void {
-        throw new Error('a bug of the user');
+        throw new Error('a bug in the application');
       },
       complete() {},
     };
     world.calls.stream('orders', 'watch', {}, observer, { deadlineMs: 0 }).cancel();
-    expect(world.log.texts('error')).toEqual([expect.stringContaining('a bug of the user')]);
+    expect(world.log.texts('error')).toEqual([expect.stringContaining('a bug in the application')]);
     expect(world.calls.explain('orders').callsUnderWay).toBe(0);
   });
 });
 
-it('has no value of an answer that broke off, when the next one has none', async () => {
+it('has no value of a response that broke off if the next response has none', async () => {
   const world = new World();
   let sent = 0;
   world.tcp.channel = () => ({
     send: (_request, _terms, sink) => {
       sent += 1;
       const isFirst = sent === 1;
-      world.time.setTimer(1, () => (isFirst ? sink.next('of the first') : sink.complete()));
+      world.time.setTimer(1, () => (isFirst ? sink.next('value of the first response') : sink.complete()));
       if (isFirst) world.time.setTimer(2, () => sink.fail({ kind: 'closed', cause: new Error('gone') }));
       return { openedAt: null, cancel() {} };
     },
@@ -347,7 +347,7 @@ it('has no value of an answer that broke off, when the next one has none', async
   expect(sent).toBe(2);
 });
 
-it('may share its signal with many calls: Node does not take that for a leak', async () => {
+it('can share its signal with many calls without a leak warning from Node.js', async () => {
   const world = new World();
   const warnings: unknown[] = [];
   const warned = (warning: unknown): void => void warnings.push(warning);

@@ -19,7 +19,7 @@ import { HttpAnswer } from '../transport/http/response.js';
 import type { TcpCodec } from '../transport/tcp/codec.js';
 import type { TcpRequest } from '../transport/tcp/message.js';
 import { TcpTransport } from '../transport/tcp/tcp.js';
-import { SecureWay } from '../transport/tls.js';
+import { TlsConnector } from '../transport/tls.js';
 import type { CallTracer } from '../transport/tracing.js';
 import type { Transport } from '../transport/transport.js';
 import { Call } from './call.js';
@@ -63,25 +63,21 @@ export interface CallsParts {
   readonly log: Log;
   readonly services: Services;
   readonly options: CallOptions;
-  /** Where the calls come from; default: no zone, and 5 s between two heartbeats. */
+  /** The zone and the heartbeat interval of the caller; default: no zone, and 5 s between two heartbeats. */
   readonly locality?: CallerLocality;
-  /**
-   * The transports; default: TCP, HTTP and gRPC as in `options`. A test or a simulation passes its own. `close`
-   * closes them, too.
-   */
+  /** The transports; default: TCP, HTTP and gRPC as in `options`. A test or a simulation passes its own. `close` also closes them. */
   readonly transports?: CallTransports;
   /** Returns the deadline context of the request being handled; called once per call. Default: no request, nothing inherited. */
   readonly inherited?: () => Inherited | null;
-  /** Default: calls are not traced. */
+  /** The tracer; default: calls are not traced. */
   readonly tracer?: CallTracer;
   /** Reports a failed instance so that the registry probes it. Called for each failure. */
   suspect(instance: InstanceId, outcome: Suspicion['outcome']): void;
 }
 
 /**
- * Calls to services, balanced over their instances: deadline > fallback > bulkhead > attempts (retries and a hedge,
- * within the budget) > pick past the gates > attempt timeout > transport. All of them learn from the same outcome. Every
- * promise settles by its deadline.
+ * Calls to services, balanced over their instances: deadline > fallback > bulkhead > attempts (retries and a hedge, within the budget) >
+ * pick within the gates > attempt timeout > transport. Each of them uses the same outcome. Every promise settles by its deadline.
  */
 export class Calls {
   readonly #parts: CallsParts;
@@ -95,7 +91,7 @@ export class Calls {
     const { time, random, log, services, options } = parts;
     this.#parts = parts;
     this.#events = new CallerEvents(time, log);
-    const secure = new SecureWay(options.tls, log);
+    const secure = new TlsConnector(options.tls, log);
     this.#around = {
       time,
       random,
@@ -123,7 +119,7 @@ export class Calls {
     this.#codecs.set(service, codec);
   }
 
-  /** Sends a Nest message and resolves with the last value of the response. Rejects with a RollcallError, whose code says why. */
+  /** Sends a Nest message and resolves with the last value of the response. Rejects with a RollcallError, whose code is the reason. */
   call(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
@@ -148,9 +144,8 @@ export class Calls {
   }
 
   /**
-   * Sends a Nest message and passes on each value. The deadline covers the first value, `idleMs` the time between later
-   * ones. The observer gets nothing after `cancel`, but may get a refusal before this returns. Throws for data that JSON
-   * cannot represent.
+   * Sends a Nest message and delivers each value. The deadline covers the first value, `idleMs` the time between later ones. The observer
+   * gets nothing after `cancel`, but may get a refusal before this returns. Throws for data that JSON cannot represent.
    */
   // eslint-disable-next-line max-params -- the parameters of a call, plus its observer
   stream(
@@ -208,10 +203,9 @@ export class Calls {
   }
 
   /**
-   * Calls a unary gRPC method, described as generated clients do. Rejects with a RollcallError;
-   * the cause of REMOTE is a GrpcStatusError. Throws what the serializer throws, and a TypeError for a method that streams and for
-   * metadata that cannot be sent. Whether it is idempotent is decided by the call, else this process, else the instances,
-   * else its proto.
+   * Calls a unary gRPC method, described as generated clients do. Rejects with a RollcallError; the cause of REMOTE is a GrpcStatusError.
+   * Throws the errors of the serializer, and a TypeError for a streaming method or for metadata that cannot be sent. The first of these
+   * that declares idempotency decides: the call, this process, the instances, the proto.
    */
   grpc<Input, Output>(
     service: string,
@@ -223,16 +217,16 @@ export class Calls {
     const request = grpcRequest(method, message, options?.headers);
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
-      // the result of the method's own deserializer
+      // the return value of the deserializer of the method
       const receiver = new LastValue((value) => resolve(value as Output), reject);
       this.#start(callee, callee.grpc, grpcCallRequest(callee.grpc, method, request, receiver), options);
     });
   }
 
   /**
-   * Like `grpc`, for methods of any shape and with an observer: each message of a streamed response is passed on, and the
-   * deadline covers the first, as with `stream`. `message`: for a streamed request, the source of its messages. It is
-   * subscribed to once there is a connection; from then on the call is not repeated.
+   * Like `grpc`, but for methods of any shape and with an observer: it delivers each message of a streamed response, and the deadline
+   * covers the first, as with `stream`. `message`: for a streamed request, the source of its messages. The call subscribes to the source
+   * once there is a connection; from then on the call is not repeated.
    */
   // eslint-disable-next-line max-params -- the parameters of a call, plus its observer
   grpcStream<Input>(
@@ -249,7 +243,7 @@ export class Calls {
     );
   }
 
-  /** The same balancing for clients with connections of their own: the channels of grpc-js. */
+  /** Creates the balancing for clients with connections of their own: the channels of grpc-js. */
   grpcRoute(service: string): ExternalChannel {
     return new ExternalChannel({
       service,
@@ -259,7 +253,7 @@ export class Calls {
     });
   }
 
-  /** The view that this process has of a service, and why it picks which instance; for people. */
+  /** Explains how this process sees a service and chooses its instances, for display. */
   explain(service: string): Explanation {
     return explain(this.#callee(service));
   }
@@ -297,7 +291,7 @@ export class Calls {
     { callee, upstream, observer, options }: Listening<Request>,
     requestFor: (receiver: CallObserver) => CallRequest<Request>,
   ): { cancel(): void } {
-    // null when the observer throws on an immediate refusal: there is nothing to cancel
+    // null if the observer throws on an immediate refusal: no call remains to be cancelled
     let begun: Call<Request> | null = null;
     const receiver = new Listener(observer, (error) => {
       this.#parts.log.error(`The observer of a stream of ${callee.service} threw: ${messageOf(error)}`);
@@ -350,7 +344,7 @@ export class Calls {
     return call;
   }
 
-  /** Wraps the observer with the fallback, which turns the final error into a response. */
+  /** Wraps the observer with the fallback, which replaces the final error with a response. */
   #addFallback<Request>(
     callee: CalledService,
     callRequest: CallRequest<Request>,
@@ -371,7 +365,7 @@ export class Calls {
     callRequest.receiver = new Fallback(parts);
   }
 
-  /** Forgets services that are gone for good, so that they do not hold memory that new ones need. */
+  /** Forgets removed services without calls, to free their memory for new ones. */
   #forgetGone(): void {
     for (const callee of this.#callees.values()) {
       const { view, inFlight } = callee;
@@ -393,7 +387,7 @@ interface Listening<Request> {
   readonly options: OneCall | undefined;
 }
 
-/** Beyond this number of services, those that are gone for good are forgotten. */
+/** Beyond this number of services, removed services without calls are forgotten. */
 const MANY_SERVICES = 1_024;
 
 const NOTHING_INHERITED: Inherited = { deadlineAt: Infinity, isRetry: false };

@@ -2,32 +2,29 @@ import { printableText } from '@rollcall/core';
 import type { ServiceState } from '../telemetry/events.js';
 import type { Explanation, InstanceExplanation, PickExplanation, ProtocolExplanation } from './explain.js';
 
-/**
- * An explanation in sentences and two small tables, for an engineer on call. Lines are at most about 150 characters long
- * when names are short.
- */
+/** An explanation in sentences and two small tables, for an operator. Lines are at most about 150 characters long when names are short. */
 export function explainText(explanation: Explanation): string {
   const { protocols } = explanation;
   const lines = [headline(explanation)];
-  if (protocols.length === 0) lines.push('This process has not called it yet, so it has no experience of its own.');
+  if (protocols.length === 0) lines.push('This process has not called it yet and has no measurements of its own.');
   for (const protocol of protocols) lines.push('', ...protocolLines(protocol, explanation.service));
   return lines.join('\n');
 }
 
 const STATUS_TEXT: Readonly<Record<Explanation['status'], string>> = {
-  waiting: 'nothing has been heard of it from the registry yet',
+  waiting: 'no report from the registry yet',
   known: 'known to the registry',
   unknown: 'not known to the registry',
 };
 
 function headline({ service, status, isStale, callsUnderWay, retriesLeft }: Explanation): string {
-  const copy = isStale ? ', but the registry is away and our copy may be old' : '';
+  const copy = isStale ? ', but the registry is unreachable and our copy may be outdated' : '';
   return `${service}: ${STATUS_TEXT[status]}${copy}. Calls under way: ${callsUnderWay}. Retries left in the budget: ${retriesLeft}.`;
 }
 
 const STATE_TEXT: Readonly<Record<ServiceState, string>> = {
   CLOSED: 'all well',
-  DEGRADED: 'some instances are ejected here after failing, the others take their calls',
+  DEGRADED: 'some instances are ejected here after failing; the others take their calls',
   OPEN: 'no instance can be called',
 };
 
@@ -37,7 +34,7 @@ function protocolLines(lane: ProtocolExplanation, service: string): readonly str
   const head = `Over ${protocol}: ${state}, ${STATE_TEXT[state]}.${used}${pendingText(lane)}`;
   if (instances.length === 0) return [head, `  No instance of ${service} offers ${protocol}.`];
   const rows = instances.map((instance) => instanceRow(instance, tierInUse));
-  const table = [['instance', 'address', 'tier', 'registry says', 'under way', 'load', 'p99', 'here'], ...rows];
+  const table = [['instance', 'address', 'tier', 'registry state', 'under way', 'load', 'p99', 'here'], ...rows];
   return [head, ...aligned(table), LEGEND, ...pickLines(picks)];
 }
 
@@ -47,7 +44,7 @@ function pendingText({ callsPending, pendingForMs }: ProtocolExplanation): strin
 }
 
 const LEGEND =
-  '  (under way: calls there now, of how many it may have at once. load: what the balancer compares, less is better.)';
+  ' (under way: current calls, and how many the instance may have at once. load: what the balancer compares, lower is better.)';
 
 function instanceRow(instance: InstanceExplanation, tierInUse: number | null): readonly string[] {
   const { id, address, tier, state, admin, callsUnderWay, limit, load, p99Ms } = instance;
@@ -58,12 +55,12 @@ function instanceRow(instance: InstanceExplanation, tierInUse: number | null): r
     admin === 'ENABLED' ? state : `${state}, ${admin}`,
     `${callsUnderWay} of ${limit === Infinity ? 'any' : limit}`,
     String(load),
-    p99Ms === null ? '-' : `${rounded(p99Ms)} ms`,
+    p99Ms === null ? '-' : `${roundMs(p99Ms)} ms`,
     statusText(instance, tierInUse),
   ];
 }
 
-/** Why it gets calls or not, the weightiest reason first. */
+/** Why the instance gets calls or not, the most important reason first. */
 function statusText(instance: InstanceExplanation, tierInUse: number | null): string {
   const { tier, ejected, nextProbeInMs, gate, warmth, isPreferred } = instance;
   const reason = printableText(instance.reason);
@@ -73,8 +70,8 @@ function statusText(instance: InstanceExplanation, tierInUse: number | null): st
     const next = nextProbeInMs === null ? 'a probe is under way' : `probed in ${nextProbeInMs} ms`;
     return `ejected: ${why}; ${next}`;
   }
-  if (tierInUse !== null && tier > tierInUse) return `waits: better ones have room (${reason})`;
-  if (!isPreferred) return 'waits: others are nearer or in our subset';
+  if (tierInUse !== null && tier > tierInUse) return `unused: better instances have room (${reason})`;
+  if (!isPreferred) return 'unused: others are in our zone or subset';
   if (warmth < 1) return `starts slowly: ${Math.round(warmth * 100)} % of its share`;
   return gate === 'open' || gate.startsWith('limited') ? 'gets calls' : gate;
 }
@@ -93,8 +90,8 @@ function pickLines(picks: readonly PickExplanation[]): readonly string[] {
 
 const REASON_TEXT: Readonly<Record<PickExplanation['reason'], string>> = {
   first: 'first attempt',
-  retry: 'retry, another one failed or was too slow',
-  hedge: 'hedge, beside a slow one',
+  retry: 'retry, another attempt failed or was too slow',
+  hedge: 'hedge, beside a slow attempt',
 };
 
 function pickText({ reason, isProbe }: PickExplanation): string {
@@ -107,6 +104,6 @@ function aligned(rows: readonly (readonly string[])[]): readonly string[] {
   return rows.map((row) => `    ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ')}`.trimEnd());
 }
 
-function rounded(ms: number): number {
+function roundMs(ms: number): number {
   return ms >= 10 ? Math.round(ms) : Math.round(ms * 10) / 10;
 }

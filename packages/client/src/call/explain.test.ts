@@ -23,7 +23,7 @@ async function troubled(): Promise<CallWorld> {
 }
 
 describe('the last picks', () => {
-  it('list the instance, the cause and the outcome of each attempt, newest first', async () => {
+  it('list each attempt with its instance, reason and outcome, newest first', async () => {
     const world = await troubled();
     const [lane] = world.calls.explain('orders').protocols;
     const failed = lane?.picks.findIndex(({ instance }) => instance === 'a') ?? -1;
@@ -39,7 +39,7 @@ describe('the last picks', () => {
     expect(ages).toEqual(ages.toSorted((one, other) => one - other));
   });
 
-  it('are 16, and those of calls under way have no outcome yet', async () => {
+  it('are limited to 16, and attempts under way have no outcome yet', async () => {
     const world = createWorld();
     await world.warmUp(30);
     world.play({ a: 'never', b: 'never' });
@@ -54,7 +54,7 @@ describe('the last picks', () => {
     expect(world.calls.explain('orders').protocols[0]?.picks[0]).toMatchObject({ outcome: 'cancelled', tookMs: 100 });
   });
 
-  it('forget the outcome of one that is no longer among them', async () => {
+  it('forget the outcome of an attempt that is no longer listed', async () => {
     const world = createWorld({ instances: fleet('HEALTHY') });
     const plans = [{ afterMs: 900, values: ['slow'] }];
     world.tcp.script = () => plans.pop() ?? { afterMs: 1, values: ['fast'] };
@@ -67,19 +67,19 @@ describe('the last picks', () => {
 });
 
 describe('an explanation as text', () => {
-  it('shows for each instance whether it gets calls, and why not', async () => {
+  it('shows for each instance whether it gets calls, and the reason if not', async () => {
     const text = explainText((await troubled()).calls.explain('orders'));
     expect(text).toContain('Over tcp: DEGRADED, some instances are ejected here');
     expect(text).toContain('Calls go to tier 0 (lower is better) by round-robin.');
     const row = (id: string) => text.split('\n').find((line) => line.startsWith(`    ${id} `));
     expect(row('a')).toMatch(/ejected: .*; probed in \d+ ms$/);
     expect(row('b')).toMatch(/gets calls$/);
-    expect(row('c')).toContain('waits: better ones have room (sent no Heartbeat-2 for 12 s)');
+    expect(row('c')).toContain('unused: better instances have room (sent no Heartbeat-2 for 12 s)');
     expect(row('d')).toContain('never called: sent no Heartbeat-2 for 12 s');
-    expect(text).toMatch(/ms ago +b +tier 0 +retry, another one failed or was too slow +success after 1 ms/);
+    expect(text).toMatch(/ms ago +b +tier 0 +retry, another attempt failed or was too slow +success after 1 ms/);
   });
 
-  it('states that no instance is callable, or none was called', async () => {
+  it('reports that no instance is callable, or that none was called', async () => {
     const world = createWorld({ instances: [] });
     expect(explainText(world.calls.explain('orders'))).toContain('has not called it yet');
     await world.ask(undefined, 5);
@@ -88,18 +88,18 @@ describe('an explanation as text', () => {
     expect(explainText(world.calls.explain('orders'))).toContain('OPEN, no instance can be called');
   });
 
-  it('repeats nothing of the registry that steers a terminal', async () => {
+  it('prints no control character from the registry', async () => {
     const reason: Reason = { code: 'OPERATOR', text: 'down\u001b[2J\nFAKE' };
     const world = createWorld({ instances: fleet('CRITICAL').map((one) => ({ ...one, reason })) });
     await world.ask(undefined, 5);
     expect(explainText(world.calls.explain('orders'))).toContain('never called: down?[2J?FAKE');
   });
 
-  it('warns that the copy may be old, and prints only printable lines', async () => {
+  it('warns that the copy may be outdated, and prints only printable lines', async () => {
     const world = await troubled();
     world.view.stale = true;
     const text = explainText(world.calls.explain('orders'));
-    expect(text.split('\n')[0]).toContain('our copy may be old');
+    expect(text.split('\n')[0]).toContain('our copy may be outdated');
     expect(text).not.toMatch(/undefined|NaN|Infinity|null|\[object/);
   });
 });

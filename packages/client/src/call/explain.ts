@@ -11,14 +11,14 @@ import type { PickReason } from '../transport/tracing.js';
 import type { CalledService } from './service/called-service.js';
 import type { Upstream } from './service/upstream.js';
 
-/** Why one process picks which instance of a service. For people and dashboards; fields may be added. */
+/** The reasons why one process picks an instance of a service. For display; fields may be added. */
 export interface Explanation {
   readonly service: string;
   readonly status: ServiceView['status'];
-  /** True if our copy of the registry may be out of date. */
+  /** True if our copy of the registry may be outdated. */
   readonly isStale: boolean;
   readonly callsUnderWay: number;
-  /** Retries that the budget allows now. */
+  /** Retries that the budget currently allows. */
   readonly retriesLeft: number;
   /** One entry for each protocol that has been used. */
   readonly protocols: readonly ProtocolExplanation[];
@@ -29,29 +29,29 @@ export interface ProtocolExplanation {
   readonly balancer: string;
   /** `CLOSED`: no instance is ejected; `DEGRADED`: some are; `OPEN`: no instance can be called. */
   readonly state: ServiceState;
-  /** The lowest tier with an instance that can be called; null: there is none. */
+  /** The lowest tier with an instance that can be called; null: no instance can be called. */
   readonly tierInUse: number | null;
-  /** Calls that wait because no instance accepts them: limits, ejections, or none that may be called. */
+  /** Calls that wait because no instance accepts them: all are at their limit, ejected or not callable. */
   readonly callsPending: number;
-  /** How long the oldest of them has waited, ms; null: none waits. */
+  /** How long the oldest waiting call has waited, ms; null: no call waits. */
   readonly pendingForMs: number | null;
   readonly instances: readonly InstanceExplanation[];
   /** The last 16 picks, newest first. */
   readonly picks: readonly PickExplanation[];
 }
 
-/** Which instance an attempt went to, why, and its outcome. */
+/** The instance of an attempt, the reason for the attempt, and its outcome. */
 export interface PickExplanation {
   readonly msAgo: number;
   readonly instance: InstanceId;
   readonly tier: number;
-  /** It was the first attempt, a retry after a failed or slow one, or a hedge beside a slow one. */
+  /** The first attempt, a retry after a failed or slow attempt, or a hedge beside a slow attempt. */
   readonly reason: PickReason;
-  /** True if it tested whether an ejected instance works again. */
+  /** True if the attempt was the probe of an ejected instance. */
   readonly isProbe: boolean;
-  /** `success`, the kind of the failure, or `cancelled`; null: under way. */
+  /** `success`, the kind of the failure, or `cancelled`; null: the attempt is under way. */
   readonly outcome: string | null;
-  /** Null: under way. */
+  /** Null: the attempt is under way. */
   readonly tookMs: number | null;
 }
 
@@ -66,22 +66,22 @@ export interface InstanceExplanation {
   readonly admin: AdminState;
   /** Null: its state or admin state excludes it from calls. */
   readonly tier: number | null;
-  /** False: it is outside our zone or subset, and gets calls only when the preferred ones are full. */
+  /** False: outside of our zone or subset, and gets calls only when the preferred instances are full. */
   readonly isPreferred: boolean;
   /** `open`, `shut`, or `limited to n` concurrent calls, which is below `limit` because the instance does not answer. */
   readonly gate: string;
   readonly breaker: 'closed' | 'open' | 'half-open';
-  /** Why it is ejected; null: it is not ejected. */
+  /** Why the instance is ejected; null: it is not ejected. */
   readonly ejected: 'errors' | 'absent' | null;
   readonly nextProbeInMs: number | null;
   readonly callsUnderWay: number;
-  /** The adaptive limit of calls under way there. */
+  /** The adaptive limit of calls under way at the instance. */
   readonly limit: number;
-  /** The load that the balancer compares; less is better. */
+  /** The load that the balancer compares; lower is better. */
   readonly load: number;
   readonly p99Ms: number | null;
   readonly lastSuccessMsAgo: number | null;
-  /** Below 1 during slow start: the share of its calls that it gets. */
+  /** Below 1 during the slow start: the share of its calls that the instance gets. */
   readonly warmth: number;
 }
 

@@ -20,11 +20,11 @@ class World extends CallWorld {
 
 const fallback = ({ code }: { code: string }) => code;
 const bug = (): never => {
-  throw new Error('a bug of the user');
+  throw new Error('a bug in the application');
 };
 
 describe('a fallback', () => {
-  it('makes an answer out of the final error, which it sees with all its attempts', async () => {
+  it('makes a response out of the final error, which lists all attempts', async () => {
     const world = new World();
     expect((await world.ask({ fallback: (error) => `${error.code} ${error.attempts.length}` })).value).toBe(
       'TRANSPORT 1',
@@ -33,22 +33,22 @@ describe('a fallback', () => {
   });
 
   it.each<[string, () => unknown]>([
-    ['throws at every access', () => new Proxy({}, { has: bug, get: bug })],
+    ['throws on any property access', () => new Proxy({}, { has: bug, get: bug })],
     ['has a `then` that cannot be read', () => new Proxy({}, { has: () => true, get: bug })],
     ['has a `then` that throws', () => new Proxy({}, { has: () => true, get: () => bug })],
-  ])('may give something that %s: the call ends with its own error', async (_what, trap) => {
+  ])('may return a value that %s: the call ends with its own error', async (_what, trap) => {
     const world = new World();
     expect((await world.ask({ fallback: trap })).error?.code).toBe('TRANSPORT');
-    expect(world.log.texts('error')).toEqual([expect.stringContaining('a bug of the user')]);
+    expect(world.log.texts('error')).toEqual([expect.stringContaining('a bug in the application')]);
     expect(world.calls.explain('orders').callsUnderWay).toBe(0);
   });
 
-  it('is not called when there is an answer', async () => {
+  it('is not called when the call has a response', async () => {
     const world = new World().play({});
     expect((await world.ask({ fallback: () => 'made up' })).value).toBe('a');
   });
 
-  it('gets the error of a call that was not sent, too', async () => {
+  it('also gets the error of a call that was not sent', async () => {
     const world = new World({ instances: [], options: { services: { orders: { maxConcurrent: 1 } } } });
     expect((await world.ask({ fallback })).value).toBe('NO_INSTANCE');
     expect((await world.ask({ fallback, inheritedMs: 0 })).value).toBe('DEADLINE_EXCEEDED');
@@ -65,7 +65,7 @@ describe('a fallback', () => {
     expect((await world.ask({ fallback: () => 1 })).error?.code).toBe('CLOSED');
   });
 
-  it('may take its time, but not longer than the deadline', async () => {
+  it('may be asynchronous, but not longer than the deadline', async () => {
     const world = new World();
     const after = (ms: number) => () => new Promise((resolve) => void world.time.setTimer(ms, () => resolve('late')));
     expect(await world.ask({ fallback: after(200) })).toEqual({ value: 'late', tookMs: 201 });
@@ -74,15 +74,15 @@ describe('a fallback', () => {
     expect(tookMs).toBeLessThanOrEqual(510);
   });
 
-  it('leaves the call its own error if it throws or rejects', async () => {
+  it('does not change the error of the call if it throws or rejects', async () => {
     const world = new World();
     expect((await world.ask({ fallback: bug })).error?.code).toBe('TRANSPORT');
     expect((await world.ask({ fallback: async () => bug() })).error?.code).toBe('TRANSPORT');
     expect(world.log.texts('error')).toHaveLength(2);
-    expect(world.log.texts('error')[0]).toContain('a bug of the user');
+    expect(world.log.texts('error')[0]).toContain('a bug in the application');
   });
 
-  it('leaves the call its own error, and no timer, if the client is closed while it runs', async () => {
+  it('leaves the error of the call, and no timer, if the client is closed while it runs', async () => {
     const world = new World();
     const ended = world.ask({ fallback: () => new Promise(() => {}) }, 50);
     world.time.setTimer(20, () => void world.calls.close());
@@ -97,9 +97,9 @@ describe('a fallback', () => {
     expect((await ended).value).toBe('a request');
   });
 
-  it('gives an event that could not be sent a good end, and a fetch a Response', async () => {
+  it('lets an event that could not be sent succeed, and gives a fetch a Response', async () => {
     const world = new World();
-    const sent = world.calls.emit('orders', 'placed', {}, { fallback: () => 'kept for later' });
+    const sent = world.calls.emit('orders', 'placed', {}, { fallback: () => 'stored for a later attempt' });
     world.http.script = () => ({ afterMs: 1, failure: 'closed' });
     const got = world.calls.fetch('orders', '/', {}, { fallback: () => new Response('instead') });
     await world.time.advanceBy(1_000);

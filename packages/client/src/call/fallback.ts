@@ -9,7 +9,7 @@ export interface FallbackParts {
   readonly fallback: (error: RollcallError) => unknown;
   readonly receiver: CallObserver;
   readonly deadlineAt: number;
-  /** A stream gets no fallback once a value has arrived. */
+  /** A stream gets no fallback after its first value. */
   readonly isStream: boolean;
   readonly wheel: TimerWheel;
   readonly log: Log;
@@ -18,12 +18,12 @@ export interface FallbackParts {
   fellBack(): void;
 }
 
-/** After these the caller does not want a response any more. */
+/** After these errors the caller no longer wants a response. */
 const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CANCELLED', 'CLOSED']);
 
 /**
- * Wraps the receiver of a call and asks the caller's fallback for a response when the call has failed. The fallback runs
- * in the caller's AsyncLocalStorage. Whatever it does, the receiver gets exactly one result, by the deadline.
+ * Wraps the receiver of a call and asks the caller's fallback for a response when the call has failed. The fallback runs in the caller's
+ * AsyncLocalStorage. The receiver gets exactly one result by the deadline, even if the fallback throws or never settles.
  */
 export class Fallback extends WheelTimer implements CallObserver {
   readonly #parts: FallbackParts;
@@ -86,7 +86,7 @@ export class Fallback extends WheelTimer implements CallObserver {
     );
   }
 
-  /** The promise resolved, perhaps too late. */
+  /** Handles the resolved promise, which may be too late. */
   #gave(value: unknown): void {
     if (this.#error === null) return;
     this.#settle();

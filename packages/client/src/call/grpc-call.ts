@@ -10,8 +10,8 @@ import type { Upstream } from './service/upstream.js';
 /** The options of one gRPC call. */
 export interface GrpcCall extends OneCall {
   /**
-   * gRPC metadata that is sent with it: printable ASCII, else a TypeError is thrown. Names are lower-cased; entries that
-   * belong to the connection or to this client are left out.
+   * gRPC metadata that is sent with the call: printable ASCII, otherwise a TypeError is thrown. Names are lower-cased; entries that belong
+   * to the connection or to this client are left out.
    */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
@@ -27,7 +27,7 @@ export function grpcCallRequest(
 ): CallRequest<GrpcRequest> {
   const callRequest = new CallRequest(request, upstream.method(grpcMethodName(method.path)), verbOf(method), receiver);
   const { upload } = request;
-  // a stream that has not been read yet may be sent to another instance
+  // a stream without a subscription may be sent to another instance
   if (upload !== null) callRequest.isRepeatable = () => !upload.isBegun;
   return callRequest;
 }

@@ -29,10 +29,10 @@ export const TOY = {
 };
 export const HARMLESS = { options: { idempotency_level: 'NO_SIDE_EFFECTS' } } as const;
 
-/** So many requests of one connection the toy takes at a time. */
+/** The number of concurrent requests per connection that the test server accepts. */
 export const MAX_CONCURRENT = 10;
 
-/** The requests that a server of grpc-js received. */
+/** A grpc-js server that records the requests it receives. */
 class Toy {
   readonly server = new Server({ 'grpc.max_concurrent_streams': MAX_CONCURRENT });
   readonly received: unknown[] = [];
@@ -61,7 +61,7 @@ class Toy {
         call.on('cancelled', () => (this.cancelled += 1));
         call.on('data', (text: string) => {
           if (text === 'over') call.end();
-          else if (text === 'wrong') call.emit('error', { code: 3, details: 'a wrong word' });
+          else if (text === 'wrong') call.emit('error', { code: 3, details: 'an invalid message' });
           else call.write(`${text}!`);
         });
         call.on('end', () => call.end());
@@ -98,7 +98,7 @@ async function serving(settings: { maxConcurrentStreams?: number }, take: (strea
   return { port: (server.address() as { port: number }).port, connections: () => sessions.length };
 }
 
-/** A server that breaks each connection as soon as a request has arrived, and counts them. */
+/** A server that counts requests and breaks the connection as soon as one has arrived. */
 export async function breaker() {
   const seen = { requests: 0, port: 0 };
   const { port } = await serving({}, (stream) => {
@@ -108,7 +108,7 @@ export async function breaker() {
   return Object.assign(seen, { port });
 }
 
-/** A server that answers as soon as something has come, reads nothing after that, and takes two requests of a connection at a time. */
+/** A server that answers after the first data and then stops reading. It takes two requests of a connection at a time. */
 export function impatient() {
   return serving({ maxConcurrentStreams: 2 }, (stream) => {
     stream.once('data', () => {
@@ -118,12 +118,12 @@ export function impatient() {
   });
 }
 
-/** `api`: its identity is not checked. */
+/** The source `api` means that the identity of the instance is not checked. */
 export function instanceAt(id: string, port: number): Instance {
   return createInstance({ id, source: 'api', endpoints: [{ protocol: 'grpc', host: '127.0.0.1', port, tls: false }] });
 }
 
-/** Messages that a test sends one by one. */
+/** A source whose messages a test sends one by one. */
 export class Tap<Message> implements MessageSource<Message> {
   subscriptions = 0;
   isWanted = false;
@@ -133,7 +133,7 @@ export class Tap<Message> implements MessageSource<Message> {
   readonly #first: readonly Message[];
   readonly #ends: boolean;
 
-  /** `first` are sent as soon as it is subscribed to. */
+  /** `first` are the messages sent on subscription. */
   constructor(first: readonly Message[] = [], ends = false) {
     this.#first = first;
     this.#ends = ends;

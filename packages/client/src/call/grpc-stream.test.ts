@@ -42,14 +42,14 @@ function callsTo(...instances: readonly Instance[]) {
 }
 
 describe('a gRPC method that answers with a stream', () => {
-  it('passes on each message, and the end', async () => {
+  it('delivers each message, and the end', async () => {
     const { begin } = callsTo(instanceAt('a', (await toy()).port));
     const { kept, over } = begin(TOY.Count, 3);
     await over;
     expect([kept.values, kept.end]).toEqual([[1, 2, 3], 'complete']);
   });
 
-  it('goes elsewhere when no server listens, and after a broken connection if its proto declares it idempotent', async () => {
+  it('moves to another instance when no server listens, and after a broken connection if its proto declares it idempotent', async () => {
     const [dead, broken, { port }] = [await deadPort(), await breaker(), await toy()];
     const there = [instanceAt('dead', dead), instanceAt('broken', broken.port), instanceAt('c', port)];
     for (let n = 0; n < 12; n += 1) {
@@ -78,7 +78,7 @@ describe('a gRPC method that answers with a stream', () => {
 });
 
 describe('a gRPC method that takes a stream', () => {
-  it('gets each message, and gives one answer', async () => {
+  it('gets each message, and returns one answer', async () => {
     const made = await toy();
     const { begin } = callsTo(instanceAt('a', made.port));
     const tap = new Tap([1, 2]);
@@ -90,7 +90,7 @@ describe('a gRPC method that takes a stream', () => {
     expect([kept.values, kept.end]).toEqual([[7], 'complete']);
   });
 
-  it('may be answered before its end; then the rest is not wanted', async () => {
+  it('may be answered before the end of its messages; the rest is not requested', async () => {
     const { begin } = callsTo(instanceAt('a', (await toy()).port));
     const tap = new Tap([1, -1]);
     const { kept, over } = begin(TOY.Sum, tap);
@@ -105,7 +105,7 @@ describe('a gRPC method that takes a stream', () => {
     ['with an end', TOY.Chat, ['over'], 'complete'],
     ['with a status', TOY.Chat, ['wrong'], { code: 'REMOTE' }],
   ] as const)(
-    'may be answered %s before its end; that takes no room from later calls',
+    'may be answered %s before the end of its messages, which frees its place for later calls',
     async (_how, called, first, end) => {
       const made = await toy();
       const { begin } = callsTo(instanceAt('a', made.port));
@@ -120,7 +120,7 @@ describe('a gRPC method that takes a stream', () => {
     },
   );
 
-  it('may be answered while the server reads nothing of what waits to be written', async () => {
+  it('may be answered while the server does not read the buffered messages', async () => {
     const made = await impatient();
     const { begin, calls } = callsTo(instanceAt('a', made.port));
     const large = 'x'.repeat(300_000);
@@ -133,7 +133,7 @@ describe('a gRPC method that takes a stream', () => {
     expect(made.connections()).toBe(1);
   });
 
-  it('exchanges messages in both directions, if it answers with a stream', async () => {
+  it('exchanges messages in both directions, if it also answers with a stream', async () => {
     const { begin } = callsTo(instanceAt('a', (await toy()).port));
     const tap = new Tap(['hello']);
     const { kept, over } = begin(TOY.Chat, tap);
@@ -145,7 +145,7 @@ describe('a gRPC method that takes a stream', () => {
     expect(kept.end).toBe('complete');
   });
 
-  it('goes elsewhere as long as no message was requested', async () => {
+  it('moves to another instance until a message was requested', async () => {
     const [dead, { port }] = [await deadPort(), await toy()];
     for (let n = 0; n < 8; n += 1) {
       const tap = new Tap([n], true);
@@ -155,7 +155,7 @@ describe('a gRPC method that takes a stream', () => {
     }
   });
 
-  it('is not repeated after that, even if declared idempotent', async () => {
+  it('is not repeated after a message was requested, even if declared idempotent', async () => {
     const [one, other] = [await breaker(), await breaker()];
     const { begin } = callsTo(instanceAt('a', one.port), instanceAt('b', other.port));
     const tap = new Tap([1]);
@@ -165,7 +165,7 @@ describe('a gRPC method that takes a stream', () => {
     expect([one.requests + other.requests, tap.subscriptions, tap.isWanted]).toEqual([1, 1, false]);
   });
 
-  it('fails with what its source fails with, and the server hears that it was cancelled', async () => {
+  it('fails with the error of its source, and the server sees a cancelled call', async () => {
     const made = await toy();
     const { begin, calls } = callsTo(instanceAt('a', made.port));
     const tap = new Tap([1]);
@@ -179,7 +179,7 @@ describe('a gRPC method that takes a stream', () => {
     expect(calls.isEjected('a')).toBe(false);
   });
 
-  it('fails for a message that cannot be encoded, also the first', async () => {
+  it('fails if a message cannot be encoded, even the first', async () => {
     const { begin } = callsTo(instanceAt('a', (await toy()).port));
     const circle: unknown[] = [];
     circle.push(circle);
@@ -188,7 +188,7 @@ describe('a gRPC method that takes a stream', () => {
     expect(kept.end).toMatchObject({ code: 'TRANSPORT', attempts: [{ outcome: 'spoiled' }] });
   });
 
-  it('fails when messages come faster than they can be written, before they fill the memory', async () => {
+  it('fails if messages arrive faster than they can be written, before they fill the memory', async () => {
     const made = await toy();
     const { begin } = callsTo(instanceAt('a', made.port));
     const large = 'x'.repeat(1_048_576);
@@ -196,11 +196,11 @@ describe('a gRPC method that takes a stream', () => {
     await over;
     expect(kept.end).toMatchObject({
       code: 'TRANSPORT',
-      message: expect.stringContaining('hand in the messages more slowly'),
+      message: expect.stringContaining('send the messages more slowly'),
     });
   });
 
-  it('stops asking for messages when it is cancelled, or its deadline has come', async () => {
+  it('stops requesting messages after a cancel or after its deadline', async () => {
     const made = await toy();
     const { begin } = callsTo(instanceAt('a', made.port));
     const taps = [new Tap([1]), new Tap([1])] as const;
@@ -236,7 +236,7 @@ describe('a gRPC method that takes a stream', () => {
 
   it('refuses at once what is no stream of messages, and is no call of one message', () => {
     const { begin, calls } = callsTo();
-    expect(() => begin(TOY.Sum, 1)).toThrow('hand in an Observable');
+    expect(() => begin(TOY.Sum, 1)).toThrow('pass an Observable');
     expect(() => calls.grpc('toys', TOY.Sum, 1)).toThrow('/toys.Toy/Sum takes a stream of messages: call it with');
   });
 });

@@ -35,7 +35,7 @@ const unknownFrame = (service: string, nearest?: string): Frame => ({
 });
 
 describe('Rollcall.ready', () => {
-  it('resolves when each service has an instance that calls go to', async () => {
+  it('resolves when each service has an instance for calls', async () => {
     const { time, link, outcome, wait } = setUp();
     await wait(['orders', 'users']);
     expect(link.stream.request.services).toEqual(['orders', 'users']);
@@ -51,7 +51,7 @@ describe('Rollcall.ready', () => {
     expect(time.pending().foreground).toBe(0);
   });
 
-  it('resolves at once when they have, and for no names at all', async () => {
+  it('resolves at once if they already have one, and without any names', async () => {
     const { link, outcome, wait, rollcall } = setUp();
     await wait('orders');
     link.stream.accept([is('orders', { state: 'UNHEALTHY' })]);
@@ -73,13 +73,13 @@ describe('Rollcall.ready', () => {
     expect(outcome.of).toBe('ready');
   });
 
-  it('does not wait for services of fixed addresses', async () => {
+  it('does not wait for services with fixed addresses', async () => {
     const { rollcall } = setUp();
     rollcall.fix('payments', [{ protocol: 'http', host: '10.0.0.9', port: 80 }]);
     await expect(rollcall.ready('payments')).resolves.toBeUndefined();
   });
 
-  it('takes the states that the policy of the service allows', async () => {
+  it('accepts the states that the policy of the service allows', async () => {
     const { time, link, outcome, wait } = setUp({ calls: { services: { orders: { allowedStates: ['HEALTHY'] } } } });
     await wait('orders', { timeoutMs: 50 });
     link.stream.accept([is('orders', { state: 'UNHEALTHY' })]);
@@ -87,7 +87,7 @@ describe('Rollcall.ready', () => {
     expect(outcome.of).toMatchObject({ message: expect.stringContaining('orders (none may be called: 1 UNHEALTHY)') });
   });
 
-  it('lists at the timeout the missing services, and why', async () => {
+  it('lists at the timeout the missing services with the reasons', async () => {
     const { time, link, outcome, wait } = setUp();
     await wait(['orders', 'ordres', 'users', 'stock', 'payments', 'empty']);
     const leaving = is('users', { state: 'DEREGISTERING' });
@@ -102,7 +102,7 @@ describe('Rollcall.ready', () => {
       retryable: true,
       message:
         'Not ready within 10000 ms: ordres (the registry knows no such service; did you mean orders?), ' +
-        'users (all are leaving or taken out: 1 DEREGISTERING), stock (none has answered the registry yet: 1 REGISTERING), ' +
+        'users (all are leaving or disabled by an operator: 1 DEREGISTERING), stock (none has answered the registry yet: 1 REGISTERING), ' +
         'payments (the registry has not reported it yet), empty (no instance is registered).',
     });
   });
@@ -129,7 +129,7 @@ describe('Rollcall.ready', () => {
     });
   });
 
-  it('reports that the process itself has not registered, if it should', async () => {
+  it('reports that the process itself has not registered, if it has a service', async () => {
     const { time, rollcall, outcome, wait } = setUp({ service: 'shop' });
     await wait('orders', { timeoutMs: 20 });
     await time.advanceBy(20);
@@ -140,7 +140,7 @@ describe('Rollcall.ready', () => {
     expect(outcome.of).toMatchObject({ message: expect.not.stringContaining('has not registered') });
   });
 
-  it('ends with its signal', async () => {
+  it('ends when its signal aborts', async () => {
     const { outcome, wait, time, rollcall } = setUp();
     const over = new AbortController();
     await wait('orders', { signal: over.signal });

@@ -27,9 +27,8 @@ const TIMEOUT_MS = 10_000;
 const LONGEST_MS = 2 ** 31 - 1;
 
 /**
- * Waits until services can be called. A service is ready when it has an instance that calls reach without waiting: in a
- * state that its policy allows, not REGISTERING (such an instance has not answered the registry yet), and not taken out
- * by an operator.
+ * Waits until services can be called. A service is ready when it has an instance that can be called without waiting: in a state that its
+ * policy allows, not REGISTERING (such an instance has not answered the registry yet), and not disabled by an operator.
  */
 export class Readiness {
   readonly #parts: ReadinessParts;
@@ -58,7 +57,7 @@ export class Readiness {
     if (!(timeoutMs >= 0 && timeoutMs <= LONGEST_MS))
       throw new RollcallError(
         'OPTION_INVALID',
-        `timeoutMs of ready(): ${timeoutMs} is no number of ms from 0 to ${LONGEST_MS}.`,
+        `timeoutMs of ready(): ${timeoutMs} is not a number of ms from 0 to ${LONGEST_MS}.`,
       );
     const views = [...new Set([names].flat())].map((name) => this.#parts.services.service(name));
     const isMissing = (view: ServiceView): boolean => !this.#isReady(view);
@@ -124,16 +123,16 @@ export class Readiness {
   #whyNone(instances: readonly Instance[]): string {
     const census = censusText(instances);
     const isLeaving = instances.every(({ state, admin }) => admin !== 'ENABLED' || state === 'DEREGISTERING');
-    if (isLeaving) return `all are leaving or taken out: ${census}`;
+    if (isLeaving) return `all are leaving or disabled by an operator: ${census}`;
     const isNew = instances.every(({ state }) => state === 'REGISTERING');
     return isNew ? `none has answered the registry yet: ${census}` : `none may be called: ${census}`;
   }
 }
 
-/** A hint for services that wait for each other before they listen, which would wait for ever. */
+/** A hint for services that wait for each other before they listen, and would never start. */
 function notRegisteredHint(service: string): string {
   return (
-    ` This process, ${service}, has not registered: it does so when it listens. If those it waits for wait for it, none of them ` +
+    ` This process, ${service}, has not registered yet: it registers when it listens. If it waits for services that wait for it, none of them ` +
     'starts: wait after app.listen(), or do not await ready() in onModuleInit and onApplicationBootstrap.'
   );
 }

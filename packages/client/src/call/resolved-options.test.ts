@@ -15,8 +15,8 @@ function world(inherited: () => Inherited | null = () => null): CallWorld {
   return made;
 }
 
-describe('the terms that calls share', () => {
-  it('are not those of another verb with the same pattern', async () => {
+describe('the resolved options that calls share', () => {
+  it('differ for another verb with the same pattern', async () => {
     const here = world();
     expect((await here.ask()).error?.attempts).toHaveLength(3);
     const emitted = here.calls.emit('orders', 'find', {}).catch((error: unknown) => error);
@@ -25,7 +25,7 @@ describe('the terms that calls share', () => {
     expect((await here.ask()).error?.attempts).toHaveLength(3);
   });
 
-  it('are not those of calls with options, even if one object is reused with other values', async () => {
+  it('are not used for calls with options, even if one object is reused with other values', async () => {
     const here = world();
     const wishes: { deadlineMs?: number; idempotent?: boolean } = {};
     expect((await here.ask(wishes)).error?.attempts).toHaveLength(3);
@@ -37,7 +37,7 @@ describe('the terms that calls share', () => {
     expect((await here.ask(wishes)).tookMs).toBeLessThanOrEqual(80);
   });
 
-  it('are not those of a call within a retry', async () => {
+  it('are not used for a call within a retry', async () => {
     let isRetry = true;
     const here = world(() => ({ deadlineAt: Infinity, isRetry }));
     expect((await here.ask()).error?.attempts).toHaveLength(1);
@@ -47,7 +47,7 @@ describe('the terms that calls share', () => {
     expect((await here.ask()).error?.attempts).toHaveLength(1);
   });
 
-  it('leave each call its own deadline', async () => {
+  it('do not include the deadline of a single call', async () => {
     const here = world();
     here.tcp.script = () => 'never';
     const first = await here.ask();

@@ -9,9 +9,9 @@ import type { CalledService } from './service/called-service.js';
 export const NO_OPTIONS: OneCall = {};
 
 /**
- * Resolves the options of a call: its own first, then those of its method, then the policy of its service. `isRetry`: the
- * request that it belongs to is a retry. Calls without own options share the result until the options of the method
- * change. Throws OPTION_INVALID.
+ * Resolves the options of a call: its own first, then those of its method, then the policy of its service. `isRetry` is true if the call
+ * belongs to a request that is a retry. Calls without options of their own share the result until the options of the method change. Throws
+ * OPTION_INVALID.
  */
 export function termsOf<Request>(
   callee: CalledService,
@@ -51,7 +51,7 @@ function made<Request>(
   const isIdempotent = isHarmless && !isRetry;
   const hedge = options.hedge === undefined ? rules.hedge : hedgeAfter(options.hedge);
   const idleMs = options.idleMs ?? callee.policy.idleMs;
-  // no timer would ever fire at such a time
+  // no timer can fire at such a time
   if (!(timeoutMs > 0 && idleMs > 0) || Number.isNaN(ownMs)) throw noTime(options);
   return {
     deadlineMs: Math.min(ownMs, options.inheritedMs ?? Infinity),
@@ -68,11 +68,11 @@ function made<Request>(
 
 function noTime({ timeoutMs, idleMs, deadlineMs }: OneCall): RollcallError {
   const received = `timeoutMs ${timeoutMs}, idleMs ${idleMs}, deadlineMs ${deadlineMs}`;
-  const text = `The times of a call are numbers of ms, and timeoutMs and idleMs more than 0; received ${received}.`;
+  const text = `timeoutMs, idleMs and deadlineMs have to be numbers of ms, and timeoutMs and idleMs greater than 0; received ${received}.`;
   return new RollcallError('OPTION_INVALID', text);
 }
 
-/** The default deadline: raised to the timeout of the method if that is longer, unless the service's deadline was set. */
+/** The default deadline: raised to the timeout of the method if that is longer, unless the deadline is set for the service. */
 function usualDeadlineMs(callee: CalledService, timeoutMs: number): number {
   const { deadlineMs } = callee.policy;
   return timeoutMs === Infinity || callee.isDeadlineSet ? deadlineMs : Math.max(deadlineMs, timeoutMs);

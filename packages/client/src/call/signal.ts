@@ -1,7 +1,7 @@
 import { defaultMaxListeners, getMaxListeners, setMaxListeners } from 'node:events';
 import type { Call } from './call.js';
 
-/** Cancels the call when the signal aborts. Returns false if it was aborted before. */
+/** Cancels the call when the signal aborts. Returns false if the signal is already aborted. */
 export function cancelOnAbort<Request>(signal: AbortSignal, call: Call<Request>): boolean {
   if (signal.aborted) return false;
   const abort = (): void => call.cancel(signal.reason);

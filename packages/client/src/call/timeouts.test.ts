@@ -11,7 +11,7 @@ class World extends CallWorld {
     super({ ...parts, time: new ManualTime({ nowMs: 100_000 }), instances: fleet('HEALTHY', 'HEALTHY'), ...setting });
   }
 
-  /** The first attempt hangs, the next are answered at once. */
+  /** The first attempt gets no answer, the next are answered at once. */
   hangOnce(): this {
     const plans: Plan[] = ['never'];
     this.tcp.script = (id) => plans.pop() ?? { afterMs: 1, values: [id] };
@@ -24,7 +24,7 @@ const serviceState = (world: CallWorld): unknown => world.calls.explain('orders'
 const busy = (retryAfterMs: number): Plan => ({ afterMs: 1, failure: 'overloaded', retryAfterMs });
 
 describe('an attempt', () => {
-  it('is waited for 2 s, if nothing is known of its method', async () => {
+  it('times out after 2 s if its method has no statistics', async () => {
     const { value, tookMs } = await new World().hangOnce().ask(IDEMPOTENT);
     expect(value).toBeDefined();
     expect(tookMs).toBeGreaterThanOrEqual(2_001);
@@ -46,7 +46,7 @@ describe('an attempt', () => {
     expect(world.calls.explain('orders').callsUnderWay).toBe(0);
   });
 
-  it('is waited for the time of the state of its instance', async () => {
+  it('times out after the time for the state of its instance', async () => {
     const options = { states: { UNHEALTHY: { timeoutMs: 120 }, HEALTHY: { timeoutMs: 700 } } };
     const doubted = new World({ instances: fleet('UNHEALTHY', 'UNHEALTHY'), options });
     expect((await doubted.hangOnce().ask(IDEMPOTENT)).tookMs).toBeLessThanOrEqual(131);
@@ -56,7 +56,7 @@ describe('an attempt', () => {
     expect(tookMs).toBeLessThanOrEqual(711);
   });
 
-  it('has as many followers as the state of its instance allows', async () => {
+  it('is followed by as many attempts as the state of its instance allows', async () => {
     const broken: Plan = { afterMs: 1, failure: 'closed' };
     const attempts = async (state: 'HEALTHY' | 'UNHEALTHY', retries: number): Promise<number | undefined> => {
       const world = new World({ instances: fleet(state, state), options: { states: { [state]: { retries } } } });
@@ -68,14 +68,14 @@ describe('an attempt', () => {
     ]);
   });
 
-  it('has all the time that is left if it is the last one allowed', async () => {
+  it('gets all the remaining time if it is the last one allowed', async () => {
     const world = new World({ options: { attempts: 2, attemptTimeoutMs: 300 } });
     const plans: Plan[] = [{ afterMs: 3_000, values: ['late'] }, 'never'];
     world.tcp.script = () => plans.pop() ?? 'never';
     expect((await world.ask(IDEMPOTENT)).value).toBe('late');
   });
 
-  it('is awaited no longer than the call allows, even the last one', async () => {
+  it('takes no longer than the call allows, even as the last attempt', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     world.tcp.script = () => 'never';
     const { error, tookMs } = await world.ask({ timeoutMs: 200 });
@@ -99,7 +99,7 @@ describe('an attempt', () => {
 });
 
 describe('a timeout', () => {
-  it('does not count against an instance that answers others meanwhile: the method is slow', async () => {
+  it('does not count against an instance that answers other calls meanwhile: the method is slow', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     world.tcp.script = (id, request) => (request?.patternJson === '"slow"' ? 'never' : { afterMs: 60, values: [id] });
     const call = (method: string) => void world.calls.call('orders', method, {}, { deadlineMs: 300 }).catch(() => {});
@@ -113,7 +113,7 @@ describe('a timeout', () => {
     expect(world.suspects).toEqual([]);
   });
 
-  it('counts against an instance without answers, even if such times are usual elsewhere', async () => {
+  it('counts against an instance without answers, even if other instances usually take as long', async () => {
     const world = new World({ options: { balancer: 'round-robin' } });
     world.tcp.script = (id) => (id === 'a' ? 'never' : { afterMs: 100, values: [id] });
     for (let i = 0; i < 40; i += 1) {
@@ -127,7 +127,7 @@ describe('a timeout', () => {
 });
 
 describe('an instance that sends Retry-After', () => {
-  it('gets no call for that time even if it is the only one', async () => {
+  it('gets no call for that time even if it is the only instance', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     const plans: Plan[] = [busy(1_000)];
     world.tcp.script = (id) => plans.pop() ?? { afterMs: 1, values: [id] };
@@ -137,13 +137,13 @@ describe('an instance that sends Retry-After', () => {
     expect(tookMs).toBeLessThanOrEqual(1_012);
   });
 
-  it('is not waited for when that is after the deadline: the call fails at once', async () => {
+  it('causes no wait if the time ends after the deadline: the call fails at once', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     world.tcp.script = () => busy(60_000);
     expect(await world.ask(IDEMPOTENT)).toMatchObject({ error: { code: 'TRANSPORT', retryable: true }, tookMs: 1 });
   });
 
-  it('costs nothing when there is another', async () => {
+  it('costs no time if the service has another instance', async () => {
     const world = new World();
     const plans: Plan[] = [busy(60_000)];
     world.tcp.script = (id) => plans.pop() ?? { afterMs: 1, values: [id] };
@@ -151,8 +151,8 @@ describe('an instance that sends Retry-After', () => {
   });
 });
 
-describe('the second failure in a row', () => {
-  it('weighs twice as much as the first: an instance that fails fast and may not be ejected still gets few calls', async () => {
+describe('the second consecutive failure', () => {
+  it('counts twice as much as the first: an instance that fails fast and may not be ejected still gets few calls', async () => {
     const world = new World({
       instances: fleet('HEALTHY', 'HEALTHY', 'HEALTHY', 'HEALTHY'),
       options: { maxEjectedRatio: 0 },
@@ -160,7 +160,7 @@ describe('the second failure in a row', () => {
     world.tcp.script = (id) => ({ afterMs: 20, values: [id] });
     await world.warmUp(300);
     const failing: Plan = { afterMs: 1, failure: 'unavailable' };
-    // one of the two that fail may be ejected; the others have 20 calls under way each
+    // one of the two failing instances may be ejected; the others have 20 calls under way each
     world.tcp.script = (id) => (id < 'c' ? failing : { afterMs: 20, values: [id] });
     for (let i = 0; i < 4_000; i += 1) {
       void world.calls.call('orders', 'find', {}, IDEMPOTENT).catch(() => {});

@@ -25,7 +25,7 @@ function read(text: string, owner = OWNER, wall = NOW) {
 }
 
 describe('the cache file', () => {
-  it('returns what was written, with any number of instances', () => {
+  it('returns the written content, with any number of instances', () => {
     const unconfirmed = ['users-0', 'users-700', 'users-999'];
     const copies = [
       createCopy('orders', 3, { unconfirmed: ['orders-1'] }),
@@ -34,7 +34,7 @@ describe('the cache file', () => {
     expect(read(written(copies))).toEqual({ ok: true, value: copies });
   });
 
-  it('is written and read in pieces of at most 128 instances', () => {
+  it('is written and read in chunks of at most 128 instances', () => {
     const pieces = piecesOf([createCopy('users', 1_000)]);
     expect(pieces).toHaveLength(10);
     let turns = 0;
@@ -47,7 +47,7 @@ describe('the cache file', () => {
     expect(read(written([]))).toEqual({ ok: true, value: [] });
   });
 
-  it('drops copies that are too old, and accepts those from the future', () => {
+  it('drops copies that are too old, and accepts copies with a future date', () => {
     const copies = [
       createCopy('old', 1),
       createCopy('new', 1, { heardAt: NOW + 1 }),
@@ -57,7 +57,7 @@ describe('the cache file', () => {
     expect(found.ok && found.value.map(({ service }) => service)).toEqual(['new', 'next']);
   });
 
-  it('drops a service that does not fit, and keeps the others', () => {
+  it('drops a service that exceeds the limit, and keeps the others', () => {
     const metadata = { note: 'x'.repeat(4_000) };
     const instances = createCopy('big', 5_000).instances.map((instance) => ({ ...instance, metadata }));
     const big = createCopy('big', 0, { instances });
@@ -68,29 +68,29 @@ describe('the cache file', () => {
   });
 
   it.each([
-    ['another namespace', { ...OWNER, namespace: 'shop' }, 'of another namespace'],
-    ['other registries', { ...OWNER, registries: ['http://three:1337'] }, 'from another registry'],
-  ])('is not used by %s', (_, owner, why) => {
+    ['another namespace', { ...OWNER, namespace: 'shop' }, 'another namespace'],
+    ['other registries', { ...OWNER, registries: ['http://three:1337'] }, 'another registry'],
+  ])('is not used if it belongs to %s', (_, owner, why) => {
     expect(read(written([createCopy('orders', 1)]), owner)).toEqual({
       ok: false,
       problem: expect.stringContaining(why),
     });
   });
 
-  it('is used as long as one of the registries is the same', () => {
+  it('is used if at least one of the registries is the same', () => {
     expect(read(written([createCopy('orders', 1)]), { ...OWNER, registries: ['http://two:1337', 'x'] }).ok).toBe(true);
   });
 
   it.each([
-    ['nothing', '', 'not a cache'],
-    ['something else', '{"a":1}\n{"b":2}\n', 'not a cache'],
-    ['no text', '\u0000\u0001', 'not a cache'],
-    ['a later version', written([]).replace('"version":1', '"version":2'), 'another version'],
-  ])('is not used when it holds %s', (_, text, why) => {
+    ['nothing', '', 'no cache'],
+    ['something else', '{"a":1}\n{"b":2}\n', 'no cache'],
+    ['no text', '\u0000\u0001', 'no cache'],
+    ['another format version', written([]).replace('"version":1', '"version":2'), 'another version'],
+  ])('is not used when it contains %s', (_, text, why) => {
     expect(read(text)).toEqual({ ok: false, problem: expect.stringContaining(why) });
   });
 
-  it('is never used, and reading never throws, if any part is lost or changed', () => {
+  it('is never used, and reading never throws, if any part is missing or changed', () => {
     const text = written([createCopy('orders', 3), createCopy('users', 1)]);
     const damage = fc.oneof(
       fc.nat(text.length - 1).map((at) => text.slice(0, at)),

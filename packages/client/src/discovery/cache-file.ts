@@ -5,33 +5,33 @@ import type { KeptService, Result } from '@rollcall/core';
 /** One service as the cache stores it. */
 export interface KeptCopy extends KeptService {
   readonly service: string;
-  /** Wall clock, ms since 1970, of the last answer of a registry about it. */
+  /** Wall clock, ms since 1970, of the last answer of a registry about the service. */
   readonly heardAt: number;
 }
 
 /** The owner of a cache file: one namespace of certain registries. */
 export interface CacheOwner {
   readonly namespace: string;
-  /** Names of the registries; a file of others is ignored, since they may know other instances by the same names. */
+  /** Names of the registries; a file from other registries is ignored, since the same names may stand for other instances there. */
   readonly registries: readonly string[];
 }
 
-/** The longest file that is written or read, in bytes: about 40,000 instances. */
+/** The maximum size of a file that is written or read, in bytes: about 40,000 instances. */
 export const MAX_CACHE_BYTES = 16 * 1024 * 1024;
 /**
- * Older copies are ignored, since their addresses may belong to other processes by then. Measured by the wall clock,
- * since no other clock outlives a process: a wrong clock costs the cache, and nothing else.
+ * Older copies are ignored, since their addresses may belong to other processes by then. The age is measured by the wall clock, since no
+ * other clock survives a restart: with a wrong clock only the cache is lost.
  */
 export const MAX_CACHE_AGE_MS = 24 * 3_600_000;
 const FORMAT = 'rollcall-catalog';
 const VERSION = 1;
-/** Instances per line, so that the event loop is blocked no longer than one line takes. */
+/** Instances per line, so that the event loop is blocked for one line at most. */
 const PER_LINE = 128;
 
 /**
- * The content of the file: a header line, lines with at most 128 instances each, and the SHA-256 of all lines before.
- * It leaves out a service that would exceed the size limit. Between the texts it yields numbers: the characters
- * processed since the last one, after which the event loop may take a turn.
+ * The content of the file: a header line, lines with at most 128 instances each, and the SHA-256 of all previous lines. A service that
+ * would exceed the size limit is left out. Between the texts the generator yields numbers: the characters processed since the previous
+ * number, after which the event loop may take a turn.
  */
 export function* encodeCopies(owner: CacheOwner, copies: readonly KeptCopy[]): Generator<string | number> {
   const sum = createHash('sha256');
@@ -69,9 +69,9 @@ function* linesOf({ instances, unconfirmed, ...copy }: KeptCopy): Generator<stri
 }
 
 /**
- * Decodes the content of a file, or returns in words why it is unusable: damaged, of another owner, or of another
- * version. It leaves out copies that are too old. It yields how many characters were read since the last time, when the
- * event loop may take a turn.
+ * Decodes the content of a file, or returns a text with the reason why it is unusable: damaged, of another owner, or of another version.
+ * Copies that are too old are left out. The generator yields the number of characters read since the previous yield, after which the event
+ * loop may take a turn.
  */
 export function* decodeCopies(
   text: string,
@@ -100,12 +100,12 @@ export function* decodeCopies(
 }
 
 function flawOf(head: unknown, owner: CacheOwner): string | null {
-  if (!isRecord(head) || head['format'] !== FORMAT) return 'it is not a cache of Rollcall';
-  if (head['version'] !== VERSION) return 'another version of Rollcall wrote it';
-  if (head['namespace'] !== owner.namespace) return 'it is of another namespace';
+  if (!isRecord(head) || head['format'] !== FORMAT) return 'it is no cache file of Rollcall';
+  if (head['version'] !== VERSION) return 'it was written by another version of Rollcall';
+  if (head['namespace'] !== owner.namespace) return 'it belongs to another namespace';
   const registries: unknown = head['registries'];
   const isOfOurs = Array.isArray(registries) && registries.some((name) => owner.registries.includes(String(name)));
-  return isOfOurs ? null : 'it comes from another registry';
+  return isOfOurs ? null : 'it belongs to another registry';
 }
 
 function isWhole(text: string, tail: unknown): boolean {

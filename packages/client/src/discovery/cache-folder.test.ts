@@ -11,12 +11,12 @@ describe('a folder of this machine', () => {
   });
   afterEach(() => rm(root, { recursive: true }));
 
-  it('reads null if there is no file or no folder', async () => {
+  it('reads null if the file or the folder does not exist', async () => {
     await expect(nodeCacheFolder(root).read('a', 100)).resolves.toBeNull();
     await expect(nodeCacheFolder(join(root, 'x', 'y')).read('a', 100)).resolves.toBeNull();
   });
 
-  it('creates the folder, replaces the file, and leaves nothing else there', async () => {
+  it('creates the folder, replaces the file, and leaves no other file', async () => {
     const path = join(root, 'x', 'y');
     const folder = nodeCacheFolder(path);
     await folder.replace('a', ['one ', 'two']);
@@ -26,13 +26,13 @@ describe('a folder of this machine', () => {
     expect((await stat(join(path, 'a'))).mode & 0o077).toBe(0);
   });
 
-  it('does not read a file that is too long', async () => {
+  it('does not read a file that is too large', async () => {
     const folder = nodeCacheFolder(root);
     await folder.replace('a', ['x'.repeat(101)]);
     await expect(folder.read('a', 100)).rejects.toThrow('101 bytes');
   });
 
-  it('shows a complete file to readers while many write', async () => {
+  it('shows only complete files to readers while many processes write', async () => {
     const texts = ['a', 'b', 'c'].map((letter) => letter.repeat(50_000));
     const write = async (text: string): Promise<void> => {
       for (let i = 0; i < 10; i += 1) await nodeCacheFolder(root).replace('f', [text.slice(0, 9), text.slice(9)]);
@@ -48,15 +48,15 @@ describe('a folder of this machine', () => {
     await expect(readdir(root)).resolves.toEqual(['f']);
   });
 
-  it('removes the unfinished files of killed processes', async () => {
+  it('removes the temporary files of killed processes', async () => {
     const folder = nodeCacheFolder(root);
     for (let n = 0; n < 4; n += 1) await writeFile(join(root, `a.${n}.tmp`), 'half');
-    await expect(folder.replace('a', ['whole'])).rejects.toThrow('unfinished');
+    await expect(folder.replace('a', ['whole'])).rejects.toThrow('temporary files');
     await folder.replace('a', ['whole']);
     await expect(readdir(root)).resolves.toEqual(['a']);
   });
 
-  it('keeps the old file if the new one cannot replace it', async () => {
+  it('keeps the old file if the new file cannot replace it', async () => {
     const folder = nodeCacheFolder(root);
     await folder.replace('a', ['old']);
     const other = nodeCacheFolder(join(root, 'a'));

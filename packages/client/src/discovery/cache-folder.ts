@@ -2,24 +2,21 @@ import { mkdir, open, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** A folder on a disk. Names are plain file names in it. Each method may reject with the error of the system. */
+/** A folder on a disk. File names are relative to it. Each method may reject with the error of the system. */
 export interface CacheFolder {
-  /** Its path, for messages. */
+  /** The path of the folder, for messages. */
   readonly path: string;
   /** The content of a file; null if it does not exist. Rejects if it is longer than `maxBytes`. */
   read(name: string, maxBytes: number): Promise<string | null>;
-  /**
-   * Replaces a file atomically: at any time there is one complete file of this name. Creates the folder if it is
-   * missing.
-   */
+  /** Replaces a file atomically: at any time one complete file has this name. Creates the folder if it is missing. */
   replace(name: string, pieces: readonly string[]): Promise<void>;
 }
 
-/** Only the owner may read which services run where. */
+/** The file mode: only the owner may read which services run where. */
 const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
-/** Processes that share a file write it under temporary names first; a killed process leaves one of these behind. */
-const DRAFTS = 4;
+/** Processes that share a file write it under temporary names first; a killed process leaves such a file behind. */
+const MAX_TEMP_FILES = 4;
 
 /** A folder of this machine. */
 export function nodeCacheFolder(path: string): CacheFolder {
@@ -38,7 +35,7 @@ export function nodeCacheFolder(path: string): CacheFolder {
     },
     replace: async (name, pieces) => {
       await mkdir(path, { recursive: true, mode: PRIVATE_FOLDER });
-      const [draft, file] = await newDraft(join(path, name));
+      const [draft, file] = await createTempFile(join(path, name));
       try {
         try {
           for (const piece of pieces) await file.appendFile(piece);
@@ -65,11 +62,11 @@ async function found(path: string): Promise<FileHandle | null> {
 }
 
 /**
- * Creates a temporary file. If killed processes left all names behind, removes those and throws: the next write finds a
- * free name.
+ * Creates a temporary file. If killed processes left files with all possible names, removes those and throws: the next write finds a free
+ * name.
  */
-async function newDraft(path: string): Promise<readonly [string, FileHandle]> {
-  for (let n = 0; n < DRAFTS; n += 1) {
+async function createTempFile(path: string): Promise<readonly [string, FileHandle]> {
+  for (let n = 0; n < MAX_TEMP_FILES; n += 1) {
     const draft = `${path}.${n}.tmp`;
     try {
       return [draft, await open(draft, 'wx', PRIVATE_FILE)];
@@ -77,8 +74,8 @@ async function newDraft(path: string): Promise<readonly [string, FileHandle]> {
       if (!isCode(error, 'EEXIST')) throw error;
     }
   }
-  for (let n = 0; n < DRAFTS; n += 1) await rm(`${path}.${n}.tmp`, { force: true });
-  throw new Error(`${DRAFTS} unfinished files stood in the way and were removed`);
+  for (let n = 0; n < MAX_TEMP_FILES; n += 1) await rm(`${path}.${n}.tmp`, { force: true });
+  throw new Error(`${MAX_TEMP_FILES} temporary files blocked the write and were removed`);
 }
 
 function isCode(error: unknown, code: string): boolean {

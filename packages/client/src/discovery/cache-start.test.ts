@@ -23,7 +23,7 @@ describe('a caller that starts without a registry', () => {
     await rm(join(folder, '..'), { recursive: true });
   });
 
-  /** An earlier run, with a registry. */
+  /** The previous run, with a registry. */
   async function runOnce(instances = [createInstance()]): Promise<void> {
     const link = new FakeLink(registry);
     const caller = new Rollcall({ cache: folder }, { link });
@@ -47,7 +47,7 @@ describe('a caller that starts without a registry', () => {
     expect(log.texts('warn')).toEqual([expect.stringContaining('no registry at')]);
   });
 
-  it('does not call another process that has the address now, and forgets the former instance', async () => {
+  it('does not call another process that now has the address, and forgets the former instance', async () => {
     await runOnce();
     toy.id = 'users-1';
     const caller = new Rollcall({ registry, cache: folder, calls: { attempts: 1, catalogWaitMs: 50 } });
@@ -57,7 +57,7 @@ describe('a caller that starts without a registry', () => {
     expect(toy.received).toEqual([]);
   });
 
-  it('knows nothing without a cache, and ignores one of another registry', async () => {
+  it('knows no service without a cache, and ignores the cache of another registry', async () => {
     await runOnce();
     const calls = { catalogWaitMs: 50 };
     const other = `http://127.0.0.1:${await deadPort()}`;
@@ -72,7 +72,7 @@ describe('a caller that starts without a registry', () => {
     }
   });
 
-  it('writes one file, and none without the cache option', async () => {
+  it('writes one file with the option cache, and none without it', async () => {
     await runOnce();
     await expect(readdir(folder)).resolves.toEqual(['default.client.catalog']);
     await rm(folder, { recursive: true });

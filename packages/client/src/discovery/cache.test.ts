@@ -12,8 +12,8 @@ const OWNER = { namespace: 'default', registries: ['http://registry.test'] };
 const one = createInstance({ id: 'orders-1', revision: 1 });
 const two = createInstance({ id: 'orders-2', revision: 2 });
 
-/** One run of a process. Its files stay in the folder. */
-function life(folder = new FakeFolder(), wallMs = 1_790_000_000_000) {
+/** One run of a process. Its files remain in the folder. */
+function startRun(folder = new FakeFolder(), wallMs = 1_790_000_000_000) {
   const time = new ManualTime({ wallMs });
   const log = recordingLog();
   const ejected = new Set<string>();
@@ -32,9 +32,9 @@ function life(folder = new FakeFolder(), wallMs = 1_790_000_000_000) {
   return { folder, time, log, ejected, catalog, cache, receive };
 }
 
-/** A run that knew two instances of orders, and ended properly. */
+/** A run that knew two instances of orders and was closed. */
 async function before(folder = new FakeFolder()): Promise<FakeFolder> {
-  const { cache, catalog, receive } = life(folder);
+  const { cache, catalog, receive } = startRun(folder);
   catalog.service('orders');
   cache.start();
   receive([one, two], 2);
@@ -50,7 +50,7 @@ const idsOf = (catalog: Catalog, name = 'orders'): readonly string[] =>
 
 describe('Cache, a start without a registry', () => {
   it('restores the services of the last run at once, as stale', async () => {
-    const { cache, catalog, time } = life(await before(), 1_790_000_000_000 + 60_000);
+    const { cache, catalog, time } = startRun(await before(), 1_790_000_000_000 + 60_000);
     const view = catalog.service('orders');
     cache.start();
     cache.missing();
@@ -60,7 +60,7 @@ describe('Cache, a start without a registry', () => {
   });
 
   it('waits 300 ms for an answer of the registry', async () => {
-    const { cache, catalog, time } = life(await before());
+    const { cache, catalog, time } = startRun(await before());
     const view = catalog.service('orders');
     cache.start();
     await time.advanceBy(299);
@@ -70,7 +70,7 @@ describe('Cache, a start without a registry', () => {
   });
 
   it('resolves a pending wait for a service', async () => {
-    const { cache, catalog, time } = life(await before());
+    const { cache, catalog, time } = startRun(await before());
     const settled = catalog.settle(catalog.service('orders'), 2_000);
     cache.start();
     await time.advanceBy(300);
@@ -78,8 +78,8 @@ describe('Cache, a start without a registry', () => {
     expect(time.now()).toBe(300);
   });
 
-  it('restores a service that is requested later, too, and lists its name', async () => {
-    const { cache, catalog, time } = life(await before());
+  it('restores a service that is requested later, and lists its name', async () => {
+    const { cache, catalog, time } = startRun(await before());
     cache.start();
     await time.advanceBy(300);
     expect(catalog.names()).toEqual(['orders']);
@@ -89,7 +89,7 @@ describe('Cache, a start without a registry', () => {
 
   it('drops copies older than 24 h', async () => {
     const day = 24 * 3_600_000;
-    const { cache, catalog, time, log } = life(await before(), 1_790_000_000_000 + day + 1);
+    const { cache, catalog, time, log } = startRun(await before(), 1_790_000_000_000 + day + 1);
     catalog.service('orders');
     cache.start();
     await time.advanceBy(300);
@@ -99,8 +99,8 @@ describe('Cache, a start without a registry', () => {
 });
 
 describe('Cache, when the registry answers', () => {
-  it('overrides no answer of the registry', async () => {
-    const { cache, catalog, time, receive } = life(await before());
+  it('never replaces an answer of the registry', async () => {
+    const { cache, catalog, time, receive } = startRun(await before());
     catalog.service('orders');
     cache.start();
     receive([one], 3);
@@ -108,8 +108,8 @@ describe('Cache, when the registry answers', () => {
     expect(idsOf(catalog)).toEqual(['orders-1']);
   });
 
-  it('removes instances that the same registry no longer names', async () => {
-    const { cache, catalog, time, receive } = life(await before());
+  it('removes instances that the same registry no longer reports', async () => {
+    const { cache, catalog, time, receive } = startRun(await before());
     catalog.service('orders');
     cache.start();
     await time.advanceBy(300);
@@ -117,8 +117,8 @@ describe('Cache, when the registry answers', () => {
     expect(idsOf(catalog)).toEqual(['orders-2']);
   });
 
-  it('keeps instances that a registry of another epoch does not name until it is settled and they do not answer here, either', async () => {
-    const { cache, catalog, time, receive, ejected } = life(await before());
+  it('keeps instances that a registry of another epoch does not report until the registry is settled and they do not answer here', async () => {
+    const { cache, catalog, time, receive, ejected } = startRun(await before());
     catalog.service('orders');
     cache.start();
     await time.advanceBy(300);
@@ -131,7 +131,7 @@ describe('Cache, when the registry answers', () => {
   });
 
   it('removes an instance at once if another process answers at its address, since all are unconfirmed', async () => {
-    const { cache, catalog, time } = life(await before());
+    const { cache, catalog, time } = startRun(await before());
     catalog.service('orders');
     cache.start();
     await time.advanceBy(300);
@@ -140,7 +140,7 @@ describe('Cache, when the registry answers', () => {
   });
 
   it('does not resume from a stored copy: the service gets a reset', async () => {
-    const { cache, catalog, time } = life(await before());
+    const { cache, catalog, time } = startRun(await before());
     catalog.service('orders');
     cache.start();
     await time.advanceBy(300);
@@ -153,7 +153,7 @@ describe('Cache, when the registry answers', () => {
 
 describe('Cache, writing', () => {
   it('writes the first changes after a second, further ones every 5 s, and nothing without changes', async () => {
-    const { cache, catalog, folder, time, receive } = life();
+    const { cache, catalog, folder, time, receive } = startRun();
     catalog.service('orders');
     cache.start();
     await time.advanceBy(10_000);
@@ -172,10 +172,10 @@ describe('Cache, writing', () => {
     expect(folder.writes).toBe(3);
   });
 
-  it('writes again every hour, so that an unchanged copy does not count as old', async () => {
+  it('writes again every hour, so that an unchanged copy is not treated as outdated', async () => {
     const folder = new FakeFolder();
     const day = 24 * 3_600_000;
-    const { cache, catalog, time, receive } = life(folder);
+    const { cache, catalog, time, receive } = startRun(folder);
     catalog.service('orders');
     cache.start();
     receive([one], 1);
@@ -183,8 +183,8 @@ describe('Cache, writing', () => {
       await time.advanceBy(3_600_000);
       catalog.confirm(['orders']);
     }
-    // it was killed, so it wrote nothing at its end
-    const next = life(folder, time.wall() + day - 2 * 3_600_000);
+    // the process was killed, so it wrote nothing at its end
+    const next = startRun(folder, time.wall() + day - 2 * 3_600_000);
     next.cache.start();
     await next.time.advanceBy(300);
     expect(next.catalog.names()).toEqual(['orders']);
@@ -193,22 +193,22 @@ describe('Cache, writing', () => {
 
   it('keeps stored copies of services that this process has not requested', async () => {
     const folder = await before();
-    const { cache, catalog, time, receive } = life(folder, 1_790_000_000_000 + 1_000);
+    const { cache, catalog, time, receive } = startRun(folder, 1_790_000_000_000 + 1_000);
     catalog.service('users');
     cache.start();
     receive([createInstance({ service: 'users' })], 1);
     await time.advanceBy(5_000);
     await cache.close();
-    const last = life(folder);
+    const last = startRun(folder);
     last.cache.start();
     await last.time.advanceBy(300);
     expect(last.catalog.names().toSorted()).toEqual(['orders', 'users']);
   });
 
-  it('measures age from the last answer of the registry, not from the time of the file', async () => {
+  it('measures the age from the last answer of the registry, not from the time of the file', async () => {
     const folder = await before();
     const day = 24 * 3_600_000;
-    const { cache, catalog, time, receive } = life(folder, 1_790_000_000_000 + day - 10_000);
+    const { cache, catalog, time, receive } = startRun(folder, 1_790_000_000_000 + day - 10_000);
     catalog.service('orders');
     catalog.service('users');
     cache.start();
@@ -217,14 +217,14 @@ describe('Cache, writing', () => {
     receive([createInstance({ service: 'users' })], 1);
     await time.advanceBy(5_000);
     await cache.close();
-    const last = life(folder, 1_790_000_000_000 + day + 60_000);
+    const last = startRun(folder, 1_790_000_000_000 + day + 60_000);
     last.cache.start();
     await last.time.advanceBy(300);
     expect(last.catalog.names()).toEqual(['users']);
   });
 
-  it('touches nothing before start and after close, and leaves no timer', async () => {
-    const { cache, catalog, folder, time, receive } = life();
+  it('accesses no file before start and after close, and leaves no timer', async () => {
+    const { cache, catalog, folder, time, receive } = startRun();
     await cache.close();
     cache.start();
     catalog.service('orders');
@@ -232,7 +232,7 @@ describe('Cache, writing', () => {
     await time.advanceBy(60_000);
     await cache.close();
     expect(folder.writes).toBe(0);
-    const other = life();
+    const other = startRun();
     other.catalog.service('orders');
     other.cache.start();
     other.receive([one], 1);
@@ -242,7 +242,7 @@ describe('Cache, writing', () => {
   });
 
   it('yields to the event loop during a large write', async () => {
-    const { cache, catalog, folder, time, receive } = life();
+    const { cache, catalog, folder, time, receive } = startRun();
     catalog.service('orders');
     cache.start();
     receive(
@@ -253,7 +253,7 @@ describe('Cache, writing', () => {
     await Promise.resolve();
     await time.advanceBy(0);
     expect(folder.writes).toBe(1);
-    const next = life(folder);
+    const next = startRun(folder);
     next.cache.start();
     await next.time.advanceBy(300);
     expect(next.catalog.service('orders').instances).toHaveLength(5_000);
@@ -264,12 +264,12 @@ describe('Cache, errors', () => {
   it.each([
     ['is damaged', (text: string) => text.replace('orders-1', 'orders-9'), 'it is damaged'],
     ['is cut', (text: string) => text.slice(0, -100), 'it is damaged'],
-    ['belongs to another program', () => '{"name":"package"}\n', 'not a cache of Rollcall'],
+    ['belongs to another program', () => '{"name":"package"}\n', 'no cache file of Rollcall'],
     ['is of a later version', (text: string) => text.replace('"version":1', '"version":9'), 'another version'],
-  ])('does not use a file that %s, logs that in one line, and writes it again', async (_, spoil, why) => {
+  ])('does not use a file that %s, logs that in one line, and writes it again', async (_, damage, why) => {
     const folder = await before();
-    folder.files.set(FILE, spoil(folder.files.get(FILE) ?? ''));
-    const { cache, catalog, time, log, receive } = life(folder);
+    folder.files.set(FILE, damage(folder.files.get(FILE) ?? ''));
+    const { cache, catalog, time, log, receive } = startRun(folder);
     catalog.service('orders');
     cache.start();
     await time.advanceBy(300);
@@ -277,7 +277,7 @@ describe('Cache, errors', () => {
     expect(log.texts('warn')).toEqual([expect.stringContaining(why)]);
     receive([one], 1);
     await cache.close();
-    const next = life(folder);
+    const next = startRun(folder);
     next.cache.start();
     await next.time.advanceBy(300);
     expect(next.catalog.names()).toEqual(['orders']);
@@ -286,14 +286,14 @@ describe('Cache, errors', () => {
   it('does not use a file that cannot be read, and logs that in one line', async () => {
     const folder = await before();
     folder.trouble = 'EACCES: permission denied';
-    const { cache, time, log } = life(folder);
+    const { cache, time, log } = startRun(folder);
     cache.start();
     await time.advanceBy(300);
     expect(log.texts('warn')).toEqual([expect.stringContaining('EACCES')]);
   });
 
   it('logs once that it cannot write, retries with the next change, and writes when it can', async () => {
-    const { cache, catalog, folder, time, log, receive } = life();
+    const { cache, catalog, folder, time, log, receive } = startRun();
     catalog.service('orders');
     cache.start();
     await time.advanceBy(0);
@@ -309,8 +309,8 @@ describe('Cache, errors', () => {
     expect(folder.writes).toBe(1);
   });
 
-  it('delays the end by at most 2 s if the disk hangs', async () => {
-    const { cache, catalog, folder, time, receive } = life();
+  it('delays the end by at most 2 s if the disk does not respond', async () => {
+    const { cache, catalog, folder, time, receive } = startRun();
     catalog.service('orders');
     cache.start();
     receive([one], 1);

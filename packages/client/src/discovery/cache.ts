@@ -18,42 +18,41 @@ export interface CacheParts {
   readonly time: Time;
   readonly log: Log;
   readonly folder: CacheFolder;
-  /** The file in the folder. Processes that share one overwrite each other, which is harmless. */
+  /** The file in the folder. Processes that share it overwrite each other, which is harmless. */
   readonly file: string;
   readonly owner: CacheOwner;
   readonly catalog: Cached;
 }
 
-/** How long stored copies wait for a registry, whose answer comes first. */
+/** How long stored copies wait for a registry, whose answer takes precedence. */
 const FIRST_ANSWER_MS = 300;
-/** The wait after the first change, so that the changes of a start are written together. */
+/** The wait after the first change, so that the changes at the start are written together. */
 const WRITE_DELAY_MS = 1_000;
-/** The least time between two writes. */
+/** The minimum time between two writes. */
 const GAP_MS = 5_000;
-/** An unchanged catalog is written again after this, to record that it is still current. */
+/** An unchanged catalog is written again after this time, to record that it is still current. */
 const REWRITE_MS = 3_600_000;
-/** The longest time that the last write may delay the end of the process, for a disk that hangs. */
+/** The maximum time that the last write may delay the end of the process, for a disk that does not respond. */
 const LAST_WRITE_MS = 2_000;
 /** The event loop takes a turn after this many written or read characters: about a millisecond. */
 const TURN_CHARACTERS = 64 * 1024;
 
 /**
- * Stores the catalog on disk, so that a process that starts without a registry knows its services. A failing disk never
- * affects calls: an unusable file counts as missing, and a failed write is skipped, each with one line in the log. It
- * touches nothing before `start`.
+ * Stores the catalog on disk, so that a process that starts without a registry knows its services. A failing disk never affects calls: an
+ * unusable file counts as missing, and a failed write is skipped, each with one line in the log. It accesses no file before `start`.
  */
 export class Cache {
   readonly #parts: CacheParts;
-  /** The first call starts it, but the AsyncLocalStorage of its request must not live on in the timers. */
-  readonly #outside = new AsyncResource('RollcallCache');
+  /** The first call starts the cache, but the AsyncLocalStorage of its request must not be kept by the timers. */
+  readonly #runOutside = new AsyncResource('RollcallCache');
   /** Never rejects. */
   #reading: Promise<void> | null = null;
-  /** The copies that were read and not yet restored. */
+  /** The copies that were read but not yet restored. */
   #found: readonly KeptCopy[] = [];
   #firstAnswer: Timer | null = null;
   #isMissing = false;
   #timer: Timer | null = null;
-  /** True if the timer is set for a change. */
+  /** True if the timer is set for a changed catalog. */
   #isDueSoon = false;
   /** Never rejects. */
   #writing: Promise<void> | null = null;
@@ -68,16 +67,16 @@ export class Cache {
 
   /** Reads the stored copies. May be called twice. */
   start(): void {
-    if (this.#closing === null) this.#reading ??= this.#outside.runInAsyncScope(() => this.#read());
+    if (this.#closing === null) this.#reading ??= this.#runOutside.runInAsyncScope(() => this.#read());
   }
 
-  /** No registry answers: restores the stored copies at once. */
+  /** Restores the stored copies at once, because no registry answers. */
   missing(): void {
     this.#isMissing = true;
     this.#restoreFound();
   }
 
-  /** The catalog has changed: schedules a write. */
+  /** Schedules a write, because the catalog has changed. */
   changed(): void {
     this.#isChanged = true;
     this.#writeLater();
@@ -133,7 +132,7 @@ export class Cache {
 
   #arm(ms: number): void {
     this.#timer?.cancel();
-    this.#timer = this.#outside.runInAsyncScope(() =>
+    this.#timer = this.#runOutside.runInAsyncScope(() =>
       this.#parts.time.setTimer(
         ms,
         () => {
@@ -186,7 +185,7 @@ export class Cache {
   }
 
   /**
-   * Runs the steps: collects texts, and adds up numbers, which count the work, so that the event loop takes its turns.
+   * Runs the steps: collects the texts, and lets the event loop take a turn according to the sum of the numbers, which measure the work.
    */
   async #runSteps<Result>(steps: Generator<string | number, Result>, take: (text: string) => void): Promise<Result> {
     let work = 0;
@@ -202,10 +201,7 @@ export class Cache {
   }
 }
 
-/**
- * The cache that the options configure; null without one. `registry`: the name of the client, which lists the
- * registries.
- */
+/** The cache that the options configure; null if they do not. `registry`: the name of the client, which lists the registries. */
 export function cacheOf(
   options: { readonly cache?: string | undefined; readonly namespace: string; readonly service?: string | undefined },
   { registry, ...parts }: Pick<CacheParts, 'time' | 'log' | 'catalog'> & { readonly registry: string },

@@ -139,7 +139,7 @@ describe('Catalog', () => {
     expect(catalog.services).toEqual([]);
   });
 
-  it('counts the answers about a service, and has the time of its last status change', () => {
+  it('counts the answers about a service, and records the time of its last status change', () => {
     const { catalog, time } = setUp();
     const view = catalog.service('orders');
     expect(view).toMatchObject({ answers: 0, answeredAt: -Infinity, statusAt: 0, isWatched: true });
@@ -158,14 +158,14 @@ describe('Catalog', () => {
   });
 });
 
-describe('Catalog, more services than fit', () => {
-  it('polls the others, logs that once, and guesses nothing', () => {
+describe('Catalog, more services than it may watch', () => {
+  it('polls the others, logs that once, and assumes nothing about them', () => {
     const { catalog, log, requestCount } = setUpFull();
     const before = requestCount();
     const view = catalog.service('orders');
     expect(catalog.service('orders')).toBe(view);
     expect(catalog.services).toHaveLength(MAX_SERVICES);
-    expect(catalog.strays).toEqual(['orders']);
+    expect(catalog.polledServices).toEqual(['orders']);
     expect(requestCount()).toBe(before + 1);
     expect(view.status).toBe('waiting');
     catalog.apply(both);
@@ -174,29 +174,29 @@ describe('Catalog, more services than fit', () => {
     const other = catalog.service('users');
     catalog.apply(unknownFrame('users'));
     expect(other.status).toBe('unknown');
-    expect(log.texts('warn')).toEqual([expect.stringContaining('"orders" and any further one')]);
+    expect(log.texts('warn')).toEqual([expect.stringContaining('"orders" and any further services')]);
   });
 
-  it('polls few of them: the most recently requested ones and those with listeners', () => {
+  it('polls a few of them: the most recently requested ones and those with listeners', () => {
     const { catalog } = setUpFull();
     const first = catalog.service('other-0');
     const second = catalog.service('other-1');
     first.onChange(() => {});
     for (let i = 2; i < 1_000; i += 1) catalog.service(`other-${i}`);
-    expect(catalog.strays.length).toBeLessThan(100);
-    expect(catalog.strays).toContain('other-0');
-    expect(catalog.strays).toContain('other-999');
+    expect(catalog.polledServices.length).toBeLessThan(100);
+    expect(catalog.polledServices).toContain('other-0');
+    expect(catalog.polledServices).toContain('other-999');
     expect([first.isWatched, second.isWatched]).toEqual([true, false]);
-    for (const name of catalog.strays) catalog.service(name).onChange(() => {});
+    for (const name of catalog.polledServices) catalog.service(name).onChange(() => {});
     expect(catalog.service('orders')).toMatchObject({ status: 'waiting', isWatched: false });
   });
 
-  it('watches one of them once there is room', () => {
+  it('watches one of them once another service is forgotten', () => {
     const { catalog } = setUpFull();
     const view = catalog.service('orders');
     catalog.apply(unknownFrame('service-7'));
     expect(catalog.service('orders')).toBe(view);
-    expect(catalog.strays).toEqual([]);
+    expect(catalog.polledServices).toEqual([]);
     expect(catalog.services).toContain('orders');
     expect(catalog.services).not.toContain('service-7');
   });
@@ -225,7 +225,7 @@ describe('Catalog, untrusted names', () => {
     expect(requestCount()).toBe(before + 1);
   });
 
-  it('mark the view of a forgotten one as stale', () => {
+  it('mark the view of a forgotten name as stale', () => {
     const { catalog } = setUp();
     const view = catalog.service('ordres');
     catalog.apply(unknownFrame('ordres'));
@@ -235,17 +235,17 @@ describe('Catalog, untrusted names', () => {
     expect(view).toMatchObject({ status: 'unknown', stale: true, isWatched: false });
   });
 
-  it('are bounded while no registry answers', () => {
+  it('are limited in number while no registry answers', () => {
     const { catalog } = setUp();
     for (let i = 0; i < 20_000; i += 1) catalog.service(`nobody-${i}`);
     expect(catalog.services).toHaveLength(MAX_SERVICES);
-    expect(catalog.strays.length).toBeLessThan(100);
+    expect(catalog.polledServices.length).toBeLessThan(100);
     expect(catalog.service('nobody-19999').status).toBe('waiting');
   });
 });
 
 describe('Catalog, absence', () => {
-  it('removes an instance that a complete view of the same epoch does not name', () => {
+  it('removes an instance that a complete view of the same epoch does not contain', () => {
     const { catalog } = setUp();
     catalog.service('orders');
     catalog.apply(both);
@@ -253,7 +253,7 @@ describe('Catalog, absence', () => {
     expect(ids(catalog)).toEqual(['orders-1']);
   });
 
-  it('keeps an instance that a registry of another epoch does not name, also if that one is settled', () => {
+  it('keeps an instance that a registry of another epoch does not report, even if that registry is settled', () => {
     const { catalog } = setUp();
     catalog.service('orders');
     catalog.apply(both);

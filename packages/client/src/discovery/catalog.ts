@@ -13,15 +13,15 @@ export interface Services {
   service(name: string): ServiceView;
   /** Resolves as soon as the status is not `waiting`, or after `timeoutMs`; read the status then. */
   settle(view: ServiceView, timeoutMs: number): Promise<void>;
-  /** The known names, for a did-you-mean. */
+  /** The known names, for suggestions. */
   names(): readonly string[];
 }
 
-/** The most watched services, on as many streams as they need: 32, or up to 84 if all names have 63 characters. */
+/** The maximum number of watched services, on as many streams as they need: 32, or up to 84 if all names have 63 characters. */
 export const MAX_SERVICES = 8_192;
 /**
- * The most watched services without an instance: unknown to the registry, or abandoned. They stay watched, to be known
- * as soon as they appear; beyond the limit, the least recently requested ones without a listener are forgotten. Names
+ * The maximum number of watched services without an instance: unknown to the registry, or without remaining instances. They stay watched,
+ * so that a new instance is known at once; beyond the limit, the least recently requested services without a listener are forgotten. Names
  * may come from untrusted input.
  */
 const MAX_EMPTY_SERVICES = 1_024;
@@ -40,8 +40,8 @@ export interface CatalogParts {
 }
 
 /**
- * Our own copy of the registry, maintained by the feed: only the requested services. It never loses instances because
- * the registry is disconnected, restarts, or knows less than we do (docs/PROTOCOL.md, "The change feed", absence).
+ * Our own copy of the registry, maintained by the feed: it contains only the requested services. It never loses instances because the
+ * registry is disconnected, restarts, or knows less than we do (docs/PROTOCOL.md, "The change feed", absence).
  */
 export class Catalog implements Services {
   readonly #parts: CatalogParts;
@@ -57,8 +57,8 @@ export class Catalog implements Services {
   readonly #shards = new Shards();
   /** The entries that have an answer but no instance; the least recently requested first. */
   readonly #empty = new Map<string, Entry>();
-  /** The services that do not fit into `#entries`; the least recently requested first. */
-  readonly #strays = new Map<string, Entry>();
+  /** The services beyond the limit of `#entries`; the least recently requested first. */
+  readonly #polled = new Map<string, Entry>();
   /** The changed entries of the current batch; null outside a batch, when each change is reported at once. */
   #batch: Set<Entry> | null = null;
   #isFullLogged = false;
@@ -69,19 +69,19 @@ export class Catalog implements Services {
   }
 
   /**
-   * The view of a service. The first request for a name starts to watch it, and so does the first one after it was
-   * forgotten. An invalid name is `unknown`; a name beyond the limits, while the others are in use, stays `waiting`.
+   * The view of a service. The first request for a name starts to watch it, also after the name was forgotten. An invalid name is
+   * `unknown`; a name beyond the limits stays `waiting` while all others are in use.
    */
   service(name: string): ServiceView {
     const known = this.#entries.get(name) ?? this.#fixed.get(name);
     if (known !== undefined) {
-      touch(this.#empty, name);
+      markRequested(this.#empty, name);
       return known;
     }
     const { time } = this.#parts;
     if (!NAME_PATTERN.test(name)) return unwatched(name, 'unknown', time.now());
     if (this.#entries.size >= MAX_SERVICES && !forgetOldest(this.#empty, (entry) => this.#forget(entry)))
-      return this.#stray(name) ?? unwatched(name, 'waiting', time.now());
+      return this.#polledEntry(name) ?? unwatched(name, 'waiting', time.now());
     return this.#watch(name);
   }
 
@@ -133,9 +133,9 @@ export class Catalog implements Services {
     return this.#shards.all;
   }
 
-  /** The few services that the feed must poll. */
-  get strays(): readonly string[] {
-    return [...this.#strays.keys()];
+  /** The services that the feed must poll; only a few. */
+  get polledServices(): readonly string[] {
+    return [...this.#polled.keys()];
   }
 
   /** Applies a frame. `broken`: the stream violates the protocol; see `Applied`. */
@@ -172,7 +172,7 @@ export class Catalog implements Services {
   }
 
   /**
-   * The registry of these services is settled: removes instances that it does not name and that do not answer us,
+   * Called when the registry of these services is settled: removes instances that it does not report and that do not answer this process
    * either.
    */
   settled(names: readonly string[]): void {
@@ -186,7 +186,7 @@ export class Catalog implements Services {
     for (const entry of this.#entries.values()) entry.disprove(id, now);
   }
 
-  /** The stream of these services is disconnected: their views stay as they are, but are stale. */
+  /** Called when the stream of these services is disconnected: their views are kept, but stale. */
   lost(names: readonly string[]): void {
     for (const name of names) this.#find(name)?.lost();
   }
@@ -208,14 +208,14 @@ export class Catalog implements Services {
     for (const entry of this.#entries.values()) this.#recall(entry);
   }
 
-  /** Ends every `settle`. The copy stays. May be called twice. */
+  /** Ends every `settle`. The copy is kept. May be called twice. */
   close(): void {
     this.#isClosed = true;
     for (const done of this.#settling) done();
   }
 
   #find(name: string): Entry | undefined {
-    return this.#entries.get(name) ?? this.#strays.get(name);
+    return this.#entries.get(name) ?? this.#polled.get(name);
   }
 
   #changed(entry: Entry): void {
@@ -234,8 +234,8 @@ export class Catalog implements Services {
   }
 
   #watch(name: string): Entry {
-    const entry = this.#strays.get(name) ?? this.#newEntry(name);
-    this.#strays.delete(name);
+    const entry = this.#polled.get(name) ?? this.#newEntry(name);
+    this.#polled.delete(name);
     this.#entries.set(name, entry);
     this.#shards.add(name);
     this.#recall(entry);
@@ -248,22 +248,22 @@ export class Catalog implements Services {
     return new Entry(name, this.#parts.time.now(), (changed) => this.#changed(changed));
   }
 
-  /** The polled entry of a service; null if there are too many of these, too, and each has a listener. */
-  #stray(name: string): Entry | null {
+  /** The polled entry of a service; null if the limit of polled services is reached and each has a listener. */
+  #polledEntry(name: string): Entry | null {
     if (!this.#isFullLogged)
       this.#parts.log.warn(
-        `${this.#entries.size} services are watched already, as many as fit: "${name}" and any further one are asked for one at a time. Do names come from requests? Check them first.`,
+        `${this.#entries.size} services are watched, which is the limit: "${name}" and any further services are polled one at a time. Do names come from requests? Check them first.`,
       );
     this.#isFullLogged = true;
-    const known = this.#strays.get(name);
+    const known = this.#polled.get(name);
     if (known !== undefined) {
-      touch(this.#strays, name);
+      markRequested(this.#polled, name);
       return known;
     }
-    if (this.#strays.size >= MAX_POLLED_SERVICES && !forgetOldest(this.#strays, (entry) => this.#forget(entry)))
+    if (this.#polled.size >= MAX_POLLED_SERVICES && !forgetOldest(this.#polled, (entry) => this.#forget(entry)))
       return null;
     const entry = this.#newEntry(name);
-    this.#strays.set(name, entry);
+    this.#polled.set(name, entry);
     this.#recall(entry);
     this.#parts.onServiceRequested();
     return entry;
@@ -281,21 +281,21 @@ export class Catalog implements Services {
   #forget(entry: Entry): void {
     const { service } = entry;
     entry.forget();
-    for (const kept of [this.#entries, this.#empty, this.#strays, this.#hints]) kept.delete(service);
+    for (const kept of [this.#entries, this.#empty, this.#polled, this.#hints]) kept.delete(service);
     this.#shards.delete(service);
     this.#parts.onServiceRequested();
   }
 }
 
 /** Marks the service as the most recently requested. */
-function touch(entries: Map<string, Entry>, name: string): void {
+function markRequested(entries: Map<string, Entry>, name: string): void {
   const entry = entries.get(name);
   if (entry === undefined) return;
   entries.delete(name);
   entries.set(name, entry);
 }
 
-/** Forgets the oldest entry without a listener. False if there is none. */
+/** Forgets the oldest entry without a listener. Returns false if each has a listener. */
 function forgetOldest(entries: ReadonlyMap<string, Entry>, forget: (entry: Entry) => void): boolean {
   for (const entry of entries.values()) {
     if (entry.hasListeners) continue;

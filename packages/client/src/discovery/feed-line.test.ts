@@ -12,7 +12,7 @@ const gone = (id: string): Frame => ({
 describe('Feed, the line', () => {
   const proof = { id: 'orders-1', secret: 'secret' };
 
-  it('carries the line, also if nothing is watched', () => {
+  it('carries the line, even if no service is watched', () => {
     const { feed, line, link, time } = setUp(1, new ManualTime());
     line.currentProof = proof;
     feed.refresh();
@@ -41,7 +41,7 @@ describe('Feed, the line', () => {
     expect(line.events).toEqual(['opened', 'gone']);
   });
 
-  it('opens a new stream for another line, and the end of the old one is no event', () => {
+  it('opens a new stream for another line, and does not report the end of the old one', () => {
     const { feed, line, link, time } = setUp(1, new ManualTime());
     line.currentProof = proof;
     feed.refresh();
@@ -64,13 +64,13 @@ describe('Feed, the line', () => {
     link.stream.end(problemOf('NOT_FOUND'));
     expect(line.events).toEqual(['refused NOT_FOUND']);
     time.advance(100);
-    // the first stream worked all the time
+    // the first stream kept working
     expect(link.streams).toHaveLength(2);
     expect(link.streams[0]?.isClosed).toBe(false);
     expect(catalog.service('orders').stale).toBe(false);
   });
 
-  it('closes its stream when there is nothing left to carry', () => {
+  it('closes its stream when no service and no line is left', () => {
     const { feed, line, link, time } = setUp(1, new ManualTime());
     line.currentProof = proof;
     feed.refresh();

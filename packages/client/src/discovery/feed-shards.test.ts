@@ -22,8 +22,8 @@ function acceptAll(streams: readonly FakeStream[], revision = 5): void {
   for (const stream of streams) stream.accept(stream.request.services.map(viewOf), revision);
 }
 
-describe('Feed, more services than one stream carries', () => {
-  it('opens several streams at once, of at most 256 names each, and learns of all', () => {
+describe('Feed, more services than one stream can carry', () => {
+  it('opens several streams at once, with at most 256 names each, and receives all services', () => {
     const { link, views } = setUpWith(1_000);
     expect(link.streams.map(({ request }) => request.services.length)).toEqual([256, 256, 256, 232]);
     expect(views.every(({ status }) => status === 'waiting')).toBe(true);
@@ -69,7 +69,7 @@ describe('Feed, more services than one stream carries', () => {
     expect(again.get(44)).toEqual({ epoch: EPOCH, revision: 5 });
   });
 
-  it('marks the services of a broken stream as stale, and is disconnected once all streams broke', () => {
+  it('marks the services of a broken stream as stale, and is disconnected once all streams are broken', () => {
     const { link, views, contact } = setUpWith(300);
     acceptAll(link.streams);
     link.streams[1]?.end();
@@ -78,7 +78,7 @@ describe('Feed, more services than one stream carries', () => {
     expect([views[0]?.stale, contact.status]).toEqual([true, 'disconnected']);
   });
 
-  it('holds the line in one of them', () => {
+  it('holds the line in one of the streams', () => {
     const { link, line, feed, time } = setUpWith(600);
     acceptAll(link.streams);
     line.currentProof = { id: 'gateway-1', secret: 'secret' };
@@ -91,7 +91,7 @@ describe('Feed, more services than one stream carries', () => {
     expect(line.events).toEqual(['opened']);
   });
 
-  it('closes all of them, and leaves no timer', () => {
+  it('closes all streams, and leaves no timer', () => {
     const { link, feed, time, catalog } = setUpWith(600);
     acceptAll(link.streams.slice(0, 2));
     feed.close();
@@ -104,7 +104,7 @@ describe('Feed, more services than one stream carries', () => {
 });
 
 describe('Feed, untrusted names', () => {
-  it('closes the streams of names that were forgotten, without opening others', () => {
+  it('closes the streams of forgotten names, without opening others', () => {
     const { link, time, catalog } = setUpWith(3_000);
     const { length } = link.streams;
     for (const stream of link.streams) stream.accept(stream.request.services.map(denialOf), 5);
@@ -114,7 +114,7 @@ describe('Feed, untrusted names', () => {
     expect(catalog.services.length).toBeLessThan(1_100);
   });
 
-  it('does not take a late frame of a forgotten name for the answer to the next request', () => {
+  it('does not use a late frame of a forgotten name as the answer to its next request', () => {
     const { link, time, catalog } = setUpWith(1);
     const [first] = link.streams;
     first?.accept([viewOf('s0')], 5);
@@ -133,7 +133,7 @@ describe('Feed, untrusted names', () => {
     expect(again.status).toBe('known');
   });
 
-  it('reopens streams at most eight times a second, at any rate of names', () => {
+  it('reopens streams at most eight times a second, however fast names arrive', () => {
     const { link, time, catalog } = setUpWith(1);
     for (let ms = 0; ms < 10_000; ms += 1) {
       catalog.service(`nobody-${ms}`);
@@ -155,7 +155,7 @@ describe('Feed, untrusted names', () => {
       ['ordres', null],
     ]);
     await link.polls[0]?.reply({ ok: true, value: createView([createInstance()], { revision: 7 }) });
-    const problem = { code: 'NOT_FOUND', detail: 'No such service.', fix: 'Start it.' } as const;
+    const problem = { code: 'NOT_FOUND', detail: 'This service does not exist.', fix: 'Start it.' } as const;
     await link.polls[1]?.reply({ ok: false, problem });
     expect([known.status, known.stale, unknown.status]).toEqual(['known', false, 'unknown']);
     time.advance(500);

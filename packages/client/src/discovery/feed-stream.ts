@@ -24,17 +24,17 @@ import type { ReopenBudget } from './reopen-budget.js';
 import type { Shard } from './stream-shards.js';
 
 /** Refusals that concern the line, not the watch. */
-const ABOUT_LINE: ReadonlySet<ProblemCode> = new Set(['UNAUTHORIZED', 'TOKEN_LAPSED', 'NOT_FOUND', 'ENDED']);
+const LINE_PROBLEM_CODES: ReadonlySet<ProblemCode> = new Set(['UNAUTHORIZED', 'TOKEN_LAPSED', 'NOT_FOUND', 'ENDED']);
 
-/** Our own line: the feed carries it, the registration decides about it. */
+/** Our own line: the feed carries it, the registration decides how to react to it. */
 export interface Line {
-  /** The proof to open it with; null if there is no line to hold. Another object requests another line. */
+  /** The proof to open the line with; null if no line is needed. A new object requests a new line. */
   proof(): Proof | null;
   opened(): void;
   ended(): void;
-  /** The registry refused this line: 401, 404 or 410. */
+  /** The registry refused this line with 401, 404 or 410. */
   refused(problem: Problem): void;
-  /** The registry reports on the line that it has removed us. */
+  /** The registry reports on the line that it has removed this instance. */
   gone(reason: Reason): void;
 }
 
@@ -47,7 +47,7 @@ export interface FeedStreamParts {
   readonly contact: Pick<Contact, 'reached' | 'missed'>;
   readonly catalog: Catalog;
   readonly namespace: string;
-  /** The heartbeat interval, which bounds the wait before a reconnect. */
+  /** The heartbeat interval, which limits the wait before a reconnect. */
   readonly intervalMs: () => number;
   readonly problems: ThrottledLog;
   readonly reopenings: ReopenBudget;
@@ -56,20 +56,20 @@ export interface FeedStreamParts {
   readonly down: (stream: FeedStream) => void;
 }
 
-/** The longest `retryAfterMs` of a registry that is respected. */
-const LONGEST_PATIENCE_MS = 5_000;
-/** A stream that still receives data after this time counts as working. */
+/** A longer `retryAfterMs` of a registry is cut to this time. */
+const MAX_RETRY_AFTER_MS = 5_000;
+/** A stream that receives data for this long counts as working. */
 const PROVEN_MS = 25_000;
-/** A stream that ends sooner counts as a failure for the wait before the next one, regardless of what it received. */
-const STEADY_MS = 5_000;
+/** A stream that ends sooner counts as a failure for the wait before the next one, even if it received data. */
+const WORKING_AFTER_MS = 5_000;
 /** After this many consecutive streams without data, polling starts. */
 const MAX_SILENT_STREAMS = 2;
-/** While polling, a stream is tried this often, and up to half as much later. */
-const STREAM_AGAIN_MS = 120_000;
+/** While services are polled, a stream is tried after this time, or up to half as much later. */
+const STREAM_RETRY_MS = 120_000;
 
 /** One connection. */
 interface Connection {
-  /** The tickets at its opening. A name that has another ticket by now no longer belongs to this connection. */
+  /** The tickets at its opening. A name with another ticket now no longer belongs to this connection. */
   readonly tickets: ReadonlyMap<string, number>;
   /** `Shard.additions` at its opening. */
   readonly additions: number;
@@ -77,30 +77,29 @@ interface Connection {
   watch: Watch | null;
   /** Monotonic ms. */
   openedAt: number;
-  /** True if it ended because no data came. */
+  /** True if it ended because no data arrived. */
   isSilent: boolean;
-  /** True once it has received a whole flush. */
+  /** True once it has received a complete flush. */
   isMarked: boolean;
 }
 
 /**
- * Watches the services of one shard, and perhaps holds our line in the same stream, over consecutive connections. If a
- * service is added, the new connection opens before the old one closes. After a break it resumes from its last cursor
- * and retries with jitter without end. If a proxy on the way holds back streams, it polls its services until a stream
- * works; there is no line meanwhile.
+ * Watches the services of one shard, and perhaps holds our line in the same stream, over consecutive connections. If a service is added,
+ * the new connection opens before the old one closes. After a break it resumes from its last cursor and retries with jitter without end. If
+ * a proxy buffers streams, it polls its services until a stream works; until then it has no line.
  */
 export class FeedStream {
   readonly #shard: Shard;
   readonly #line: Line | null;
   readonly #parts: FeedStreamParts;
-  /** The connection that delivers. */
+  /** The connection that delivers frames. */
   #current: Connection | null = null;
   /** The connection that is being opened, for the first time or to replace the current one. */
   #next: Connection | null = null;
   /** Runs until the next attempt, or until a stream may be reopened. */
   #retry: Timer | null = null;
   #failures = 0;
-  /** Consecutive streams that ended because no data came. */
+  /** Consecutive streams that ended because no data arrived. */
   #silences = 0;
   /** Set while no stream works. */
   #poller: Poller | null = null;
@@ -127,10 +126,7 @@ export class FeedStream {
     this.#current?.watch?.close();
   }
 
-  /**
-   * Call it when the requested services or the line have changed. While a stream is being opened or waits for its
-   * retry, changes wait, too.
-   */
+  /** Call it when the requested services or the line have changed. Changes wait while a stream is being opened or waits for its retry. */
   reconcile(): void {
     const { size, names, additions } = this.#shard;
     this.#poller?.follow(names);
@@ -212,7 +208,7 @@ export class FeedStream {
   #serviceFrame(connection: Connection, frame: ServiceFrame): void {
     const { service } = frame.data;
     const ticket = connection.tickets.get(service);
-    // it was forgotten meanwhile, and perhaps requested again: then another stream delivers it
+    // the service was forgotten meanwhile, and if it was requested again, another stream delivers it
     if (ticket === undefined || ticket !== this.#shard.ticket(service)) return;
     if (this.#parts.catalog.apply(frame) === 'broken') this.#break(connection, service);
   }
@@ -222,7 +218,7 @@ export class FeedStream {
     return this.#shard.names.filter((name) => tickets.get(name) === this.#shard.ticket(name));
   }
 
-  /** Reports the removal if it is ours and new: the registration then drops this line. */
+  /** Reports the removal if it is ours and new: the registration then gives up this line. */
   #gone(connection: Connection, { id, reason }: GoneFrame): void {
     const proof = this.#line?.proof() ?? null;
     if (proof !== null && proof === connection.line && proof.id === id) this.#line?.gone(reason);
@@ -244,7 +240,7 @@ export class FeedStream {
   }
 
   #prove({ isMarked, openedAt }: Connection): void {
-    if (!isMarked || this.#parts.time.now() - openedAt < STEADY_MS) return;
+    if (!isMarked || this.#parts.time.now() - openedAt < WORKING_AFTER_MS) return;
     this.#failures = 0;
     this.#parts.problems.over();
   }
@@ -259,12 +255,12 @@ export class FeedStream {
     if (problem !== null) this.#refused(connection, problem);
     else if (this.#poller === null && !this.#isClosed)
       this.#parts.contact.missed(connectError ?? 'the change feed could not be opened');
-    this.#retryOrPoll(connection, Math.min(problem?.retryAfterMs ?? 0, LONGEST_PATIENCE_MS));
+    this.#retryOrPoll(connection, Math.min(problem?.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS));
   }
 
   #refused(connection: Connection, problem: Problem): void {
     this.#parts.contact.reached();
-    if (connection.line !== null && ABOUT_LINE.has(problem.code)) this.#line?.refused(problem);
+    if (connection.line !== null && LINE_PROBLEM_CODES.has(problem.code)) this.#line?.refused(problem);
     else if (problem.code === 'NOT_READY') this.#parts.log.debug(`The registry is not ready: ${problem.detail}`);
     else this.#report(problem.code, `The registry refuses the change feed: ${problem.detail} ${problem.fix}`);
   }
@@ -291,7 +287,7 @@ export class FeedStream {
     if (ended.isSilent) this.#silences += 1;
     if (this.#next !== null) return;
     const isHeldBack = this.#current === null && this.#silences >= MAX_SILENT_STREAMS && this.#startPolling();
-    this.#retryAfter(isHeldBack ? STREAM_AGAIN_MS * (1 + this.#parts.random.unit() / 2) : leastMs);
+    this.#retryAfter(isHeldBack ? STREAM_RETRY_MS * (1 + this.#parts.random.unit() / 2) : leastMs);
   }
 
   #retryAfter(leastMs: number): void {
@@ -313,9 +309,9 @@ export class FeedStream {
     );
   }
 
-  // ---- where streams are held back -----------------------------------------------------------------------------------
+  // ---- polling if streams are buffered --------------------------------------------------------------------------------
 
-  /** Returns false if there is nothing to poll, or the client cannot poll. */
+  /** Returns false if no service is to be polled, or the client cannot poll. */
   #startPolling(): boolean {
     const { time, random, link, namespace, intervalMs } = this.#parts;
     const poll = link.poll?.bind(link);
@@ -360,7 +356,7 @@ export class FeedStream {
     this.#isPollLost = true;
   }
 
-  /** The registry, or the path to it, is back: perhaps another path that lets streams through. */
+  /** Called when the registry is reachable again, perhaps over another path that does not buffer streams. */
   #tryStream(): void {
     this.#retry?.cancel();
     this.#retry = null;

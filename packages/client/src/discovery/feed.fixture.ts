@@ -7,7 +7,7 @@ import { Feed } from './feed.js';
 
 export const orders = resetFrame([createInstance()]);
 
-/** A started feed with its collaborators. */
+/** A started feed and the objects that it uses. */
 export function setUp<Clock extends Time>(seed: number, time: Clock) {
   const log = recordingLog();
   const link = new FakeLink();
@@ -29,7 +29,7 @@ export function setUp<Clock extends Time>(seed: number, time: Clock) {
   return { time, log, link, contact, line, catalog, feed };
 }
 
-/** A feed that watches `orders`, which is known. */
+/** A feed that watches the known service `orders`. */
 export function watching(seed = 1) {
   const world = setUp(seed, new ManualTime());
   world.catalog.service('orders');

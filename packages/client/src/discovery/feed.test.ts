@@ -17,15 +17,15 @@ const changeFrame = (id: string, revision: number): Frame => ({
 
 const ids = (catalog: Catalog): readonly string[] => catalog.service('orders').instances.map(({ id }) => id);
 
-describe('Feed, what it watches', () => {
-  it('opens nothing while nothing is requested', () => {
+describe('Feed, the watched services', () => {
+  it('opens no stream while no service is requested', () => {
     const { feed, link, time } = setUp(1, new ManualTime());
     feed.refresh();
     time.advance(60_000);
     expect(link.streams).toEqual([]);
   });
 
-  it('watches all services of one turn with one stream', () => {
+  it('watches all services that are requested in one turn with one stream', () => {
     const { catalog, link, time } = setUp(1, new ManualTime());
     catalog.service('orders');
     catalog.service('users');
@@ -63,7 +63,7 @@ describe('Feed, what it watches', () => {
     expect(catalog.service('orders').stale).toBe(false);
   });
 
-  it('reads the old stream until the new one is open, and no longer', () => {
+  it('reads the old stream until the new one is open, but not after that', () => {
     const { catalog, link, time } = watching();
     const [old] = link.streams;
     catalog.service('users');
@@ -102,7 +102,7 @@ describe('Feed, what it watches', () => {
 });
 
 describe('Feed, opened by a request', () => {
-  it('holds nothing of that request', async () => {
+  it('keeps no AsyncLocalStorage of that request', async () => {
     const request = new AsyncLocalStorage<string>();
     const { feed, catalog, link } = setUp(1, systemTime);
     const watch = link.watch.bind(link);
@@ -138,7 +138,7 @@ describe('Feed, when it breaks', () => {
     expect(contact.status).toBe('connected');
   });
 
-  it('keeps retrying with waits up to the longest, not in a tight loop', () => {
+  it('keeps retrying with waits up to the maximum, not in a tight loop', () => {
     const { link, time } = watching();
     link.stream.end();
     const gaps: number[] = [];
@@ -170,7 +170,7 @@ describe('Feed, when it breaks', () => {
     expect(new Set(times).size).toBeGreaterThan(20);
   });
 
-  it('starts over with short waits only after a whole flush', () => {
+  it('returns to short waits only after a complete flush', () => {
     const { link, time } = watching();
     const opened = (): void => {
       const { length } = link.streams;
@@ -190,7 +190,7 @@ describe('Feed, when it breaks', () => {
     expect(time.now() - before).toBeGreaterThan(1_000);
   });
 
-  it('starts over with short waits after a stream that lasted', () => {
+  it('returns to short waits after a long stream', () => {
     const { link, time } = watching();
     for (let i = 0; i < 20; i += 1) {
       link.stream.end();
@@ -210,7 +210,7 @@ describe('Feed, when it breaks', () => {
       time.advance(10);
       if (link.stream.isClosed) continue;
       link.stream.accept([], 6);
-      link.stream.end({ ...problemOf('INTERNAL'), detail: `It broke the protocol, time ${i}.` });
+      link.stream.end({ ...problemOf('INTERNAL'), detail: `The stream violated the protocol, time ${i}.` });
     }
     expect(link.streams.length).toBeLessThan(60);
     expect(log.texts('warn')).toHaveLength(1);
@@ -227,7 +227,7 @@ describe('Feed, when it breaks', () => {
     expect(link.stream.request.services).toEqual(['orders', 'users', 'payments']);
   });
 
-  it('waits as long as a registry that is not ready requests, and does not warn', () => {
+  it('waits as long as a registry that is not ready asks for, and does not warn', () => {
     const { catalog, link, log, time } = setUp(1, new ManualTime());
     catalog.service('orders');
     time.advance(0);
@@ -239,7 +239,7 @@ describe('Feed, when it breaks', () => {
     expect(log.texts('warn')).toEqual([]);
   });
 
-  it('logs a lasting refusal once', () => {
+  it('logs a permanent refusal once', () => {
     const { catalog, link, log, time } = setUp(1, new ManualTime());
     catalog.service('orders');
     time.advance(0);
@@ -251,7 +251,7 @@ describe('Feed, when it breaks', () => {
     expect(log.texts('warn')).toHaveLength(1);
   });
 
-  it('resumes no partially received service', () => {
+  it('does not resume a service that was received only in part', () => {
     const { catalog, link, time } = watching();
     link.stream.end();
     time.advance(100);
@@ -277,7 +277,7 @@ describe('Feed, when it breaks', () => {
 });
 
 describe('Feed, absence', () => {
-  it('keeps instances that a registry of another epoch does not name until it is settled', () => {
+  it('keeps instances that a registry of another epoch does not report until the registry is settled', () => {
     const { catalog, link, time } = watching();
     link.stream.end();
     time.advance(100);

@@ -21,16 +21,15 @@ export interface FeedParts {
   readonly contact: Contact;
   readonly catalog: Catalog;
   readonly namespace: string;
-  /** Null for a process that only watches. */
+  /** Null for a process that registers no instance. */
   readonly line: Line | null;
-  /** The heartbeat interval, which bounds the wait before a reconnect. */
+  /** The heartbeat interval, which limits the wait before a reconnect. */
   readonly intervalMs: () => number;
 }
 
 /**
- * The connections to the registry that keep the catalog current: one stream for each shard of the requested services,
- * the first of which holds our own line. It opens nothing before `start`, nor while nothing is requested. It polls
- * services that do not fit in any shard.
+ * The connections to the registry that keep the catalog current: one stream for each shard of the requested services, the first of which
+ * holds our own line. It opens no stream before `start`, nor while no service is requested. It polls services that do not fit in any shard.
  */
 export class Feed {
   readonly #parts: FeedParts;
@@ -42,7 +41,7 @@ export class Feed {
   /** Polls the services that no stream carries. */
   #poller: Poller | null = null;
   #tick: Timer | null = null;
-  /** The first call opens the streams, but the AsyncLocalStorage of its request must not live on in them. */
+  /** The first call opens the streams, but the AsyncLocalStorage of its request must not be kept by them. */
   readonly #outside = new AsyncResource('RollcallFeed');
   #isStarted = false;
   #isClosed = false;
@@ -105,7 +104,7 @@ export class Feed {
       stream.close();
     }
     for (const shard of shards) this.#streamOf(shard).reconcile();
-    this.#pollStrays();
+    this.#pollServices();
   }
 
   #streamOf(shard: Shard): FeedStream {
@@ -117,11 +116,11 @@ export class Feed {
     return stream;
   }
 
-  #pollStrays(): void {
+  #pollServices(): void {
     const { catalog, link } = this.#parts;
-    const { strays } = catalog;
-    if (strays.length > 0 && link.poll !== undefined) this.#poller ??= this.#openPoller(link.poll.bind(link));
-    this.#poller?.follow(strays);
+    const { polledServices } = catalog;
+    if (polledServices.length > 0 && link.poll !== undefined) this.#poller ??= this.#openPoller(link.poll.bind(link));
+    this.#poller?.follow(polledServices);
   }
 
   #openPoller(poll: NonNullable<RegistryClient['poll']>): Poller {
@@ -138,7 +137,7 @@ export class Feed {
         contact.reached();
       },
       failed: (error) => {
-        catalog.lost(catalog.strays);
+        catalog.lost(catalog.polledServices);
         contact.missed(error);
       },
     });

@@ -10,7 +10,7 @@ export interface PolledParts {
 }
 
 /**
- * Applies the answer to a poll of one service to the catalog. False if the registry refused without an answer about the
+ * Applies the answer to a poll of one service to the catalog. Returns false if the registry refused the request without an answer about the
  * service.
  */
 export function applyPolled(

@@ -31,7 +31,7 @@ function setUp(link = new FakeLink()) {
 }
 type World = ReturnType<typeof setUp>;
 
-/** Opens the next stream, which then delivers nothing. */
+/** Opens the next stream, which then delivers no data. */
 function silence({ link, time }: World): void {
   const { length } = link.streams;
   while (link.streams.length === length) time.advance(10);
@@ -40,7 +40,7 @@ function silence({ link, time }: World): void {
   link.stream.fallSilent();
 }
 
-/** Orders was known before two streams were held back. */
+/** A feed that knows `orders`, and whose next two streams deliver no data. */
 function polling(): World {
   const world = setUp();
   world.catalog.service('orders');
@@ -56,7 +56,7 @@ function polling(): World {
 const ids = ({ catalog }: World): readonly string[] => catalog.service('orders').instances.map(({ id }) => id);
 
 describe('two consecutive streams without data', () => {
-  it('start polling, and log once why', async () => {
+  it('start polling, and log the reason once', async () => {
     const world = polling();
     const { link, log, catalog, contact } = world;
     expect(link.lastPoll.request).toMatchObject({ namespace: 'default', service: 'orders', revision: null });
@@ -68,7 +68,7 @@ describe('two consecutive streams without data', () => {
     expect(log.texts('warn').filter((text) => text.includes('proxy'))).toHaveLength(1);
   });
 
-  it('do not start it if one in between delivered for long enough', () => {
+  it('do not start it if a stream between them delivered for long enough', () => {
     const world = setUp();
     world.catalog.service('orders');
     silence(world);
@@ -84,7 +84,7 @@ describe('two consecutive streams without data', () => {
     expect(link.polls).toHaveLength(1);
   });
 
-  it('start it also if they delivered something at first', () => {
+  it('also start it if they delivered data at first', () => {
     const world = setUp();
     world.catalog.service('orders');
     for (let stream = 0; stream < 2; stream += 1) {
@@ -98,7 +98,7 @@ describe('two consecutive streams without data', () => {
     expect(world.link.polls).toHaveLength(1);
   });
 
-  it('do not start it if there is nothing to poll: the line is retried as before', () => {
+  it('do not start it if no service is watched: the line is retried as before', () => {
     const world = setUp();
     world.line.currentProof = { id: 'orders-1', secret: 's' };
     world.feed.refresh();
@@ -147,7 +147,7 @@ describe('polling', () => {
     expect(catalog.service('users').status).toBe('known');
   });
 
-  it('removes by absence only within an epoch', async () => {
+  it('removes missing instances only within an epoch', async () => {
     const world = polling();
     const { link, time, ejected } = world;
     const other = { epoch: OTHER_EPOCH, revision: 1 };
@@ -165,7 +165,7 @@ describe('polling', () => {
     expect(ids(world)).toEqual(['orders-3']);
   });
 
-  it('treats "no such service" as an answer that removes nothing, and polls again later', async () => {
+  it('accepts "no such service" as an answer that removes no instance, and polls again later', async () => {
     const world = polling();
     const { link, time, catalog } = world;
     catalog.service('ordres');
@@ -180,7 +180,7 @@ describe('polling', () => {
     expect(link.polls.slice(2).map(({ request }) => request.revision)).toEqual([null, null]);
   });
 
-  it('keeps everything while the registry is unreachable, then requests all, and tries a stream at once', async () => {
+  it('keeps all instances while the registry is unreachable, then polls all services, and tries a stream at once', async () => {
     const world = polling();
     const { link, time, catalog, contact } = world;
     await link.lastPoll.reply({ ok: true, value: createView([createInstance()], { revision: 7 }) });

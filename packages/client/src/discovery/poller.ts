@@ -7,7 +7,7 @@ export interface PollerParts {
   readonly random: Random;
   readonly namespace: string;
   readonly poll: (request: PollRequest) => Answer<ServiceViewAnswer>;
-  /** The heartbeat interval, which bounds the wait after a request without an answer. */
+  /** The heartbeat interval, which limits the wait after a request without an answer. */
   readonly intervalMs: () => number;
   readonly answered: (service: string, answer: Result<ServiceViewAnswer, Problem>) => void;
   /** Called when a request got no answer. The poller repeats it. */
@@ -16,19 +16,18 @@ export interface PollerParts {
 
 /** How long the registry may wait for a change before it answers. */
 const WAIT_MS = 30_000;
-/** The most requests that wait at the registry, each over a connection of its own; further services take turns. */
+/** The maximum number of requests that wait at the registry, each over a connection of its own; further services take turns. */
 const MAX_POLLS = 256;
 /** The wait for a change while services take turns. */
 const TURN_WAIT_MS = 1_000;
-/** The least time between two requests for a service, since each answer is the whole view. */
+/** The minimum time between two requests for a service, since each answer contains the whole view. */
 const GAP_MS = 500;
-/** The wait after a refusal; a service that does not exist is one. */
+/** The wait after a refusal, for example for a service that does not exist. */
 const REFUSED_WAIT_MS = 5_000;
 
 /**
- * Long-polls services if a proxy on the way holds back streams: each request waits at the registry until there is a
- * change. If more services are followed than may wait there, they take turns. The owner of the copy receives the
- * answers.
+ * Long-polls services if a proxy buffers streams: each request waits at the registry for a change. If there are more services than requests
+ * that may wait, the services take turns. The owner of the copy receives the answers.
  */
 export class Poller {
   readonly #parts: PollerParts;
@@ -41,7 +40,7 @@ export class Poller {
     this.#parts = parts;
   }
 
-  /** Follows these services, and no others. */
+  /** Polls exactly these services. */
   follow(services: readonly string[]): void {
     const wanted = new Set(services);
     for (const [service, round] of this.#rounds) {
@@ -90,7 +89,7 @@ class Round {
   readonly #service: string;
   readonly #parts: PollerParts;
   readonly #over = new AbortController();
-  /** The revision of our view; null if there is none, or perhaps of another epoch of the registry. */
+  /** The revision of our view; null if we have no view, or one that may be of another epoch of the registry. */
   #revision: number | null = null;
   #failures = 0;
   #timer: Timer | null = null;
@@ -134,7 +133,7 @@ class Round {
       this.#failures += 1;
       failed(error);
     }
-    // the callback may have ended it
+    // the callback may have ended this round
     if (!signal.aborted) this.#timer = time.setTimer(pauseMs, this.#isDue, { background: true });
   }
 }

@@ -1,4 +1,4 @@
-/** The burst of reopenings; after it, one is allowed each `GAP_MS`. */
+/** The number of reopenings in a burst; after it, one is allowed each `GAP_MS`. */
 const BURST = 32;
 const GAP_MS = 125;
 

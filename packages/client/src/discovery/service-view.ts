@@ -31,10 +31,7 @@ export interface ServiceView {
   readonly changedAt: number;
   readonly statusAt: number;
   readonly confirmedAt: number;
-  /**
-   * True while the feed that keeps it current is disconnected. The copy stays full and usable; `unknown` is then an old
-   * answer.
-   */
+  /** True while the feed that keeps it current is disconnected. The copy is kept and can be used; `unknown` is then an old answer. */
   readonly stale: boolean;
   /** False if no registry reports on it: an invalid name, fixed addresses, or a forgotten service. */
   readonly isWatched: boolean;
@@ -77,7 +74,7 @@ export class Entry implements ServiceView {
     return this.#snapshot.instances;
   }
 
-  /** True if the registry has answered and there is no instance. */
+  /** True if the registry has answered and the service has no instance. */
   get isEmpty(): boolean {
     return this.status !== 'waiting' && this.instances.length === 0;
   }
@@ -106,7 +103,7 @@ export class Entry implements ServiceView {
     this.stale = true;
   }
 
-  /** Marks it as forgotten: nothing updates it any more. */
+  /** Marks the view as forgotten: it is no longer updated. */
   forget(): void {
     this.stale = true;
     this.isWatched = false;
@@ -143,7 +140,7 @@ export class Entry implements ServiceView {
 
   restore(copy: KeptCopy, now: number, wall: number): void {
     if (!this.#snapshot.restore(copy)) return;
-    // by the wall clock of another process: a time in the future counts as now
+    // the time is by the wall clock of another process: a time in the future counts as now
     this.confirmedAt = now - Math.max(0, wall - copy.heardAt);
     this.#changed(now);
   }
@@ -158,7 +155,7 @@ export class Entry implements ServiceView {
 
 const noop = (): void => {};
 
-/** A view of a service on which no registry reports, for as long as a caller holds it. */
+/** A view of a service on which no registry reports; it exists only as long as a caller refers to it. */
 export function unwatched(service: string, status: 'waiting' | 'unknown', now: number): ServiceView {
   return {
     service,

@@ -9,7 +9,7 @@ import type { StaticEndpoint } from './static-service.js';
 const TERMS = { service: 'legacy', namespace: 'default', now: 5, wall: 1_000 };
 const place = (fields: object = {}): StaticEndpoint => ({ protocol: 'tcp', host: '10.0.0.5', port: 4001, ...fields });
 
-/** A plain Nest server without Rollcall: it knows one pattern, and has no identity check. */
+/** A plain Nest server without Rollcall: it handles one pattern, and has no identity check. */
 async function legacy(name: string): Promise<{ readonly port: number; close(): Promise<void> }> {
   const server = createServer((socket) => {
     const decoder = new FrameDecoder(10_000);
@@ -38,16 +38,16 @@ it('makes each address an instance that counts as HEALTHY', () => {
 });
 
 it.each([
-  ['no address', [], 'at least one'],
-  ['an address twice', [place(), place()], 'each once'],
-  ['a port that is none', [place({ port: 0 })], 'port 0'],
-  ['a URL for a host', [place({ host: 'http://legacy' })], 'host http://legacy'],
-  ['a protocol that takes no calls', [place({ protocol: 'heartbeat' })], 'protocol heartbeat'],
+  ['no address', [], 'no address'],
+  ['the same address twice', [place(), place()], 'each once'],
+  ['an invalid port', [place({ port: 0 })], 'port 0'],
+  ['a URL as the host', [place({ host: 'http://legacy' })], 'host http://legacy'],
+  ['a protocol without calls', [place({ protocol: 'heartbeat' })], 'protocol heartbeat'],
 ])('rejects %s', (_, endpoints, text) => {
   expect(() => staticService(endpoints, TERMS)).toThrow(text);
 });
 
-it('is called without a registry, balanced, and continues when one of its addresses is gone', async () => {
+it('is called without a registry, with load balancing, and continues when one of its addresses fails', async () => {
   const [one, other] = [await legacy('one'), await legacy('other')];
   const rollcall = new Rollcall({ registry: 'http://127.0.0.1:9' });
   onTestFinished(() => rollcall.close());
@@ -62,7 +62,7 @@ it('is called without a registry, balanced, and continues when one of its addres
   await expect(rollcall.call('legasy', 'find', {}, { deadlineMs: 50 })).rejects.toThrow();
 });
 
-it('finds another address when the first refuses', async () => {
+it('uses another address when the first refuses the connection', async () => {
   const [one, gone] = [await legacy('one'), await legacy('gone')];
   await gone.close();
   const rollcall = new Rollcall({ registry: 'http://127.0.0.1:9' });

@@ -23,13 +23,11 @@ export interface StaticTerms {
 }
 
 /**
- * A service of fixed addresses. Each is an instance of its own that counts as HEALTHY; only our own calls decide about
- * it. Connections do not check its identity, since it may be a foreign process. Throws OPTION_INVALID that names the
- * flaw.
+ * A service of fixed addresses. Each is an instance of its own that counts as HEALTHY; only the results of our own calls affect it.
+ * Connections do not check its identity, since the process may run without Rollcall. Throws OPTION_INVALID with the flaw.
  */
 export function staticService(endpoints: readonly StaticEndpoint[], terms: StaticTerms): ServiceView {
-  if (endpoints.length === 0)
-    throw invalid(terms.service, 'it has no address; give at least one, or leave `static` out');
+  if (endpoints.length === 0) throw invalid(terms.service, 'it has no address; give at least one, or omit `static`');
   const instances = endpoints.map((endpoint) => instanceAt(endpoint, terms));
   const ids = new Set(instances.map(({ id }) => id));
   if (ids.size < instances.length) throw invalid(terms.service, 'an address occurs twice; give each once');

@@ -4,13 +4,13 @@ import { Shards } from './stream-shards.js';
 
 const longName = (i: number): string => `${String(i).padStart(4, '0')}-${'x'.repeat(58)}`;
 
-/** As a registry sees it when all is resumed. */
+/** The size of the requests if all names are resumed. */
 function urlOf(names: readonly string[]): string {
   return names.map((name) => `&service=${name}&resume=${name}`).join('');
 }
 
 describe('Shards', () => {
-  it('is one, without names, at first', () => {
+  it('are one shard without names at first', () => {
     const { all } = new Shards();
     expect(all.map(({ names }) => names)).toEqual([[]]);
   });
@@ -18,7 +18,7 @@ describe('Shards', () => {
   it.each([
     ['short', (i: number) => `s${i}`, 20],
     ['of 63 characters', longName, 60],
-  ])('divides 5,000 names that are %s, so that each request is within what registries read', (_, nameOf, max) => {
+  ])('divide 5,000 names that are %s, so that each request stays within the limits of registries', (_, nameOf, max) => {
     const shards = new Shards();
     const names = Array.from({ length: 5_000 }, (_name, i) => nameOf(i));
     for (const name of names) shards.add(name);
@@ -30,7 +30,7 @@ describe('Shards', () => {
     }
   });
 
-  it('touches one shard for each name that is added', () => {
+  it('change one shard for each added name', () => {
     const shards = new Shards();
     for (let i = 0; i < 600; i += 1) shards.add(`s${i}`);
     const before = shards.all.map(({ additions }) => additions);
@@ -40,7 +40,7 @@ describe('Shards', () => {
     expect(after).toEqual([before[0], before[1], (before[2] ?? 0) + 1]);
   });
 
-  it('gives a name another ticket when it is added again', () => {
+  it('give a name a new ticket when it is added again', () => {
     const shards = new Shards();
     shards.add('orders');
     const [shard] = shards.all;
@@ -52,7 +52,7 @@ describe('Shards', () => {
     expect(shard?.ticket('orders')).not.toBe(ticket);
   });
 
-  it('drops shards that are empty, but never the first', () => {
+  it('drop empty shards, except the first', () => {
     const shards = new Shards();
     const names = Array.from({ length: 300 }, (_, i) => `s${i}`);
     for (const name of names) shards.add(name);
@@ -62,7 +62,7 @@ describe('Shards', () => {
     expect(first?.names).toEqual([]);
   });
 
-  it('holds each name once, within bounds, whatever comes and goes', () => {
+  it('contain each name once, within the limits, after any additions and removals', () => {
     const random = seededRandom(7);
     const shards = new Shards();
     const held = new Set<string>();

@@ -5,8 +5,8 @@ const MAX_URL_CHARACTERS = 14_000;
 const AROUND_NAMES = '&service=&resume='.length;
 
 /**
- * The services that one stream carries. Each name has a ticket, and another one each time it is added, so that a stream
- * can tell whether a name that it was opened with is still the same subscription.
+ * The services that one stream carries. A name gets a new ticket each time it is added, so that a stream can detect whether a name that it
+ * was opened with is still the same subscription.
  */
 export class Shard {
   readonly #tickets = new Map<string, number>();
@@ -14,7 +14,7 @@ export class Shard {
   #urlCharacters = 0;
   #names: readonly string[] | null = null;
 
-  /** Grows with each added name: a stream that was opened at a lower count lacks a name. */
+  /** Incremented for each added name: a stream that was opened at a lower count lacks a name. */
   get additions(): number {
     return this.#additions;
   }
@@ -58,16 +58,15 @@ export class Shard {
 }
 
 /**
- * Divides the watched services among streams: a registry accepts 256 names in one (`MAX_NAMES_PER_REQUEST`), fewer if they are
- * long. A name stays in its shard, so that adding one reopens one stream and leaves the others open. Pure.
+ * Divides the watched services among streams: a registry accepts 256 names in one (`MAX_NAMES_PER_REQUEST`), or fewer if they are long. A
+ * name stays in its shard, so that adding a name reopens one stream and leaves the others open. It does no I/O.
  */
 export class Shards {
   #all: readonly Shard[] = [new Shard()];
   readonly #shardOf = new Map<string, Shard>();
 
   /**
-   * At least one shard. The first stays forever, since its stream is also the line; others are removed when they are
-   * empty.
+   * The shards, at least one. The first is never removed, since its stream also carries the line; others are removed when they are empty.
    */
   get all(): readonly Shard[] {
     return this.#all;

@@ -28,7 +28,7 @@ const target = (n: number, fields: Partial<EdgeTarget> = {}): EdgeTarget => ({
 });
 
 describe('CallReport', () => {
-  it('reports each window once, rounded, and nothing if nothing was called', () => {
+  it('reports each window once, rounded, and is empty if no service was called', () => {
     let seen: readonly EdgeStats[] = [];
     const news = new CallReport(() => seen);
     expect(news.take()).toEqual([]);
@@ -44,7 +44,7 @@ describe('CallReport', () => {
     ]);
   });
 
-  it('reports a circuit that opens or closes at once, also within the same window', () => {
+  it('reports a circuit that opens or closes at once, even within the same window', () => {
     let circuit: EdgeTarget['circuit'] = 'closed';
     const news = new CallReport(() => [stats('orders', 1, { targets: [target(1, { circuit })] })]);
     const circuits = () => news.take().flatMap(({ targets = [] }) => targets.map((one) => one.circuit));
@@ -59,7 +59,7 @@ describe('CallReport', () => {
     expect(circuits()).toEqual([]);
   });
 
-  it('reports every service, and then the worst targets as far as they fit', () => {
+  it('reports every service, and then the targets with the most failures as far as they fit', () => {
     const targets = Array.from({ length: 200 }, (_, n) => target(n));
     const seen = Array.from({ length: MAX_EDGES }, (_, n) => stats(`service-${n}`, 1, { targets }));
     const broken = [

@@ -1,17 +1,17 @@
 import { MAX_EDGES, MAX_TARGETS } from '@rollcall/core';
 import type { Edge, EdgeTarget } from '@rollcall/core';
 import type { EdgeStats } from '../telemetry/call-stats.js';
-import { byBadness } from '../telemetry/instance-stats.js';
+import { compareSeverity } from '../telemetry/instance-stats.js';
 
-/** The registry accepts bodies of 16 KiB; the rest of a beat has at most about 200 bytes. All texts in it are ASCII. */
+/** The registry accepts bodies of 16 KiB; the other fields of a beat take at most about 200 bytes. All its texts are ASCII. */
 const MAX_BYTES = 15_500;
 /** The size of `,"targets":[]` in an edge that has targets. */
 const TARGETS_BYTES = 13;
 
 /**
- * The report of our heartbeats about the services we call: the 64 busiest services, and, as far as they fit, the instances
- * that took the calls, the worst first; numbers are rounded to a useful precision. It is sent again only when something
- * is new: another window, or a circuit that opened or closed.
+ * The report about the services that this process calls, as part of its heartbeats: the 64 busiest services and, as far as they fit, the
+ * instances that took the calls, those with the most failures first; numbers are rounded to a useful precision. It is sent again only with
+ * new data: another window, or a circuit that opened or closed.
  */
 export class CallReport {
   readonly #stats: () => readonly EdgeStats[];
@@ -23,8 +23,8 @@ export class CallReport {
   }
 
   /**
-   * The complete report, since a registry keeps only the last one; empty if nothing is new. A window that was already
-   * sent is recognised by its number.
+   * The complete report, since a registry keeps only the last one; empty without new data. A window that was already sent is recognised by
+   * its number.
    */
   take(): readonly Edge[] {
     const stats = this.#stats();
@@ -43,13 +43,13 @@ function signatureOf({ window, targets }: EdgeStats): string {
   return [window, ...open.toSorted()].join(',');
 }
 
-/** The edges, with as many of their targets as fit: the worst ones, of all services. */
+/** The edges, with as many of their targets as fit: those with the most failures, of all services. */
 function withTargets(stats: readonly EdgeStats[]): readonly Edge[] {
   const edges = stats.map((one) => edgeOf(one));
   let room = MAX_BYTES - edges.reduce((sum, edge) => sum + sizeOf(edge), 0);
   const all = stats.flatMap(({ targets }, at) => targets.map((target) => ({ ...target, at })));
   const chosen: EdgeTarget[][] = edges.map(() => []);
-  for (const { at, ...target } of all.toSorted(byBadness).slice(0, MAX_TARGETS)) {
+  for (const { at, ...target } of all.toSorted(compareSeverity).slice(0, MAX_TARGETS)) {
     const rounded = { ...target, p99Ms: roundedMs(target.p99Ms) };
     const targets = chosen[at] ?? [];
     room -= sizeOf(rounded) + (targets.length === 0 ? TARGETS_BYTES : 0);

@@ -30,7 +30,7 @@ function setUp() {
 }
 
 describe('Heartbeat', () => {
-  it('sends a beat once per interval, called or not, with growing numbers', async () => {
+  it('sends a beat once per interval, even without calls of the registry, with increasing numbers', async () => {
     const { time, link, heartbeat, answers } = setUp();
     heartbeat.start(5_000, 1_200);
     await time.advanceBy(1_199);
@@ -53,7 +53,7 @@ describe('Heartbeat', () => {
     expect(answers).toEqual(['extra HEALTHY', 'regular HEALTHY']);
   });
 
-  it('reports calls with regular beats, if there is news', async () => {
+  it('reports calls with regular beats, if the report has new data', async () => {
     const { time, link, heartbeat, edges } = setUp();
     const seen = {
       service: 'users',
@@ -85,14 +85,14 @@ describe('Heartbeat', () => {
     expect(link.fresh).toEqual([true, true, true, true]);
   });
 
-  it('opens one for every n-th regular beat if that suffices; others share one', async () => {
+  it('opens a connection for every n-th regular beat if that suffices; the others share one', async () => {
     const { time, link, heartbeat } = setUp();
     heartbeat.start(5_000, 0, 3);
     await time.advanceBy(30_000);
     expect(link.fresh).toEqual([true, false, false, true, false, false, true]);
   });
 
-  it('opens one for each extra beat, independent of the regular ones', async () => {
+  it('opens a connection for each extra beat, independent of the regular ones', async () => {
     const { time, link, heartbeat, answers } = setUp();
     heartbeat.start(5_000, 0, 3);
     await time.advanceBy(5_000);
@@ -107,7 +107,7 @@ describe('Heartbeat', () => {
     ]);
   });
 
-  it('opens one for each beat after a loss until one gets through, and shares again', async () => {
+  it('opens a connection for each beat after a loss until one succeeds, and shares again', async () => {
     const { time, link, heartbeat } = setUp();
     heartbeat.start(5_000, 0, 100);
     await time.advanceBy(5_000);
@@ -118,7 +118,7 @@ describe('Heartbeat', () => {
     expect(link.fresh).toEqual([true, false, false, true, true, true, false, false]);
   });
 
-  it('opens one for each beat while its certificate is untrusted, and keeps no earlier one: the certificate may change', async () => {
+  it('opens a connection for each beat while its certificate is untrusted, and keeps none: the certificate may change', async () => {
     const { time, link, heartbeat } = setUp();
     heartbeat.start(5_000, 0, 100);
     await time.advanceBy(5_000);
@@ -131,7 +131,7 @@ describe('Heartbeat', () => {
     expect(link.fresh).toEqual([true, false, false, true, true, true, false, false]);
   });
 
-  it('lets no beat wait for one without an answer', async () => {
+  it('does not delay a beat because of another without an answer', async () => {
     const { time, link, heartbeat } = setUp();
     heartbeat.start(5_000, 0, 100);
     await time.advanceBy(0);
@@ -151,7 +151,7 @@ describe('Heartbeat', () => {
     expect(link.fresh).toEqual([true, true, true, true]);
   });
 
-  it('drops the shared connection when it stops, and starts with a fresh one', async () => {
+  it('drops the shared connection when it stops, and starts with a new one', async () => {
     const { time, link, heartbeat } = setUp();
     heartbeat.start(5_000, 0, 3);
     await time.advanceBy(5_000);
@@ -202,7 +202,7 @@ describe('Heartbeat', () => {
     expect(answers).toEqual([]);
   });
 
-  it('has a bounded number of beats in flight', async () => {
+  it('limits the number of beats in flight', async () => {
     const { time, link, heartbeat } = setUp();
     let sent = 0;
     link.beat = () => {
@@ -228,7 +228,7 @@ describe('Heartbeat', () => {
     expect(log.texts('info').filter((text) => text.includes('gets through again'))).toHaveLength(1);
   });
 
-  it('logs no lost beats while the registry is unreachable, but does if only they stay lost', async () => {
+  it('does not log lost beats while the registry is unreachable, but does if only the beats continue to fail', async () => {
     const { time, log, link, contact, heartbeat } = setUp();
     link.onBeat = () => 'unreachable';
     heartbeat.start(5_000, 0);

@@ -5,7 +5,7 @@ import type { RegistryClient } from '../registry-client/registry-client.js';
 import type { CallReport } from './call-report.js';
 import type { Identity } from './identity.js';
 
-/** `regular`: by the heartbeat timer. `extra`: after an event that the registry should see confirmed at once. */
+/** `regular`: sent by the heartbeat timer. `extra`: sent after an event that the registry should confirm at once. */
 export type BeatKind = 'regular' | 'extra';
 
 export interface HeartbeatParts {
@@ -23,28 +23,28 @@ export interface HeartbeatParts {
 /** The registry closes a connection that is idle for 30 s, so beats with a longer interval than this cannot share one. */
 const LONGEST_SHARED_MS = 25_000;
 
-/** The most beats without an answer; more would not help. */
+/** The maximum number of beats in flight; more would not help. */
 const MAX_IN_FLIGHT = 8;
 
 /**
- * Sends Heartbeat-2 by its own timer, whether or not the registry calls. Extra beats do not move the regular ones, so
- * that a fleet that receives an event at the same time stays spread.
+ * Sends Heartbeat-2 by its own timer, independent of Heartbeat-1. Extra beats do not move the regular ones, so that the beats of a fleet
+ * stay spread after a common event.
  *
- * Each beat uses a connection of its own, since only that proves that a new connection can be made. If the registry
- * requires that only of every n-th beat, the regular ones in between share a connection, as long as all succeed.
+ * * * Each beat uses a connection of its own, since only that proves that a new connection can be made. If the registry requires that only
+ * of every n-th beat, the regular ones in between share a connection, as long as all succeed.
  */
 export class Heartbeat {
   readonly #parts: HeartbeatParts;
   #intervalMs = 0;
   #freshEvery = 1;
-  /** How many regular beats may share a connection before the next fresh one. */
+  /** How many regular beats may share a connection before the next new one. */
   #shared = 0;
   #regular: Timer | null = null;
   #extra: Timer | null = null;
   /** Counts starts and stops, to recognise answers to earlier runs. */
   #run = 0;
   #isRunning = false;
-  /** The sequence number; grows for the life of the process. */
+  /** The sequence number, which increases for the life of the process. */
   #seq = 0;
   #inFlight = 0;
   /** Consecutive lost beats. */
@@ -55,10 +55,7 @@ export class Heartbeat {
     this.#parts = parts;
   }
 
-  /**
-   * Sends the first regular beat after `firstMs`, then one every `intervalMs`; at least every `freshEvery`-th uses a
-   * fresh connection.
-   */
+  /** Sends the first regular beat after `firstMs`, then one every `intervalMs`; at least every `freshEvery`-th uses a new connection. */
   start(intervalMs: number, firstMs: number, freshEvery = 1): void {
     this.stop();
     this.#isRunning = true;
@@ -143,8 +140,7 @@ export class Heartbeat {
   }
 
   /**
-   * Drops the shared connection: the certificate of a connection never changes, and only a new one shows a renewed
-   * certificate.
+   * Drops the shared connection: the certificate of a connection never changes, and only a new connection presents a renewed certificate.
    */
   #dropShared(): void {
     this.#shared = 0;

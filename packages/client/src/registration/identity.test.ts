@@ -11,7 +11,7 @@ function setUp(): { identity: Identity; calls: boolean[] } {
   return { calls, identity: new Identity({ ...parts, called: (isUrgent) => void calls.push(isUrgent) }) };
 }
 
-/** The call of a registry that has the key of the instance. */
+/** A call as made by the registry that has the key of the instance. */
 function callOf(identity: Identity, fields: Partial<HeartbeatCall> = {}): HeartbeatCall {
   const call = {
     replica: 'replica-1',
@@ -25,7 +25,7 @@ function callOf(identity: Identity, fields: Partial<HeartbeatCall> = {}): Heartb
 }
 
 describe('Identity', () => {
-  it('generates an id that names its service, and a secret', () => {
+  it('generates an id that contains its service, and a secret', () => {
     const { identity } = setUp();
     expect(identity.id).toMatch(/^orders-[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/);
     expect(identity.id).toMatch(ID_PATTERN);
@@ -44,7 +44,7 @@ describe('Identity', () => {
     expect(calls).toEqual([false]);
   });
 
-  it('keeps the newest nonce, and reports an urgent call', () => {
+  it('keeps the latest nonce, and reports an urgent call', () => {
     const { identity, calls } = setUp();
     identity.answer(callOf(identity));
     identity.answer(callOf(identity, { nonce: 'nonce-0002', purpose: 'urgent' }));
@@ -64,10 +64,10 @@ describe('Identity', () => {
   });
 
   it.each<[string, Partial<HeartbeatCall>]>([
-    ['of purpose opinion', { purpose: 'opinion' }],
+    ['with the purpose opinion', { purpose: 'opinion' }],
     ['with the mac of another call', { mac: 'a'.repeat(64) }],
     ['for another instance', { instance: 'orders-2' }],
-    ['in a form that no registry sends', { nonce: 'short' }],
+    ['in an invalid format', { nonce: 'short' }],
   ])('ignores a call %s', (_what, fields) => {
     const { identity, calls } = setUp();
     expect(identity.answer(callOf(identity, fields)).instance).toBe(identity.id);

@@ -8,21 +8,18 @@ export interface IdentityParts {
   readonly random: Random;
   readonly service: string;
   /**
-   * Called when an authentic call with a new nonce has arrived. It must not throw, nor send a beat before it returns:
-   * the answer waits.
+   * Called when an authentic call with a new nonce has arrived. It must not throw, nor send a beat before it returns, since that would
+   * delay the answer.
    */
   readonly called: (isUrgent: boolean) => void;
 }
 
-/** 22 characters have 132 bits. */
+/** 22 characters encode 132 bits. */
 const SECRET_LENGTH = 22;
 /** How many nonces are remembered: a repeated call (one per endpoint, or a replay) has no effect. */
-const NONCES_REMEMBERED = 16;
+const MAX_NONCES = 16;
 
-/**
- * The identity of this process, how it proves it to the registry, and how it answers Heartbeat-1. Generated once; no
- * I/O.
- */
+/** The identity of this process: its id, its proof to the registry, and its answers to Heartbeat-1. Generated once; no I/O. */
 export class Identity {
   /** `<service>-<UUIDv7>` */
   readonly id: string;
@@ -31,7 +28,7 @@ export class Identity {
   readonly #secret: string;
   readonly #callKey: Uint8Array;
   readonly #called: (isUrgent: boolean) => void;
-  /** The newest first. */
+  /** The remembered nonces, the latest first. */
   #nonces: readonly string[] = [];
 
   constructor({ time, random, service, called }: IdentityParts) {
@@ -42,7 +39,7 @@ export class Identity {
     this.#called = called;
   }
 
-  /** The nonce of the newest authentic call; null before the first. */
+  /** The nonce of the latest authentic call; null before the first. */
   get nonce(): string | null {
     return this.#nonces[0] ?? null;
   }
@@ -72,7 +69,7 @@ export class Identity {
 
   #accept({ nonce, purpose }: HeartbeatCall): void {
     if (this.#nonces.includes(nonce)) return;
-    this.#nonces = [nonce, ...this.#nonces.slice(0, NONCES_REMEMBERED - 1)];
+    this.#nonces = [nonce, ...this.#nonces.slice(0, MAX_NONCES - 1)];
     this.#called(purpose === 'urgent');
   }
 }

@@ -22,7 +22,7 @@ function world() {
   return { log, own: new OwnState(log, 'orders…1e07') };
 }
 
-it('logs at WARN why the instance is not HEALTHY, and what comes next', () => {
+it('logs at WARN why the instance is not HEALTHY, and the next state', () => {
   const { log, own } = world();
   for (const answer of [HEALTHY, UNHEALTHY, CRITICAL]) own.update(answer);
   expect(own.state).toBe('CRITICAL');
@@ -49,9 +49,17 @@ it('logs each change once, and another reason for the same state once', () => {
 it('does not warn about states that it requested itself, nor about the first state', () => {
   const { log, own } = world();
   own.update({ state: 'REGISTERING', revision: 1, reason: { code: 'NEW', text: 'registered' }, next: null });
-  own.update({ state: 'DEREGISTERING', revision: 2, reason: { code: 'LEAVING', text: 'it said goodbye' }, next: null });
+  own.update({
+    state: 'DEREGISTERING',
+    revision: 2,
+    reason: { code: 'LEAVING', text: 'it deregistered itself' },
+    next: null,
+  });
   expect(log.texts('warn')).toEqual([]);
-  expect(log.texts('info')).toEqual(['orders…1e07 is REGISTERING.', 'orders…1e07 is DEREGISTERING: it said goodbye.']);
+  expect(log.texts('info')).toEqual([
+    'orders…1e07 is REGISTERING.',
+    'orders…1e07 is DEREGISTERING: it deregistered itself.',
+  ]);
 });
 
 it('logs the state if the registry gives no reason', () => {
@@ -60,7 +68,7 @@ it('logs the state if the registry gives no reason', () => {
   expect(log.texts('warn')).toEqual(['orders…1e07 is CRITICAL.']);
 });
 
-it('bounds its memory if the registry keeps sending new reasons', () => {
+it('limits its memory if the registry keeps sending new reasons', () => {
   const { log, own } = world();
   for (let i = 0; i < 1_000; i += 1) {
     own.update({ ...UNHEALTHY, reason: { code: `NR_${i}` as 'SILENT', text: 'x'.repeat(2_000) } });

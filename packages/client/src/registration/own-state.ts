@@ -1,15 +1,12 @@
 import { printableText } from '@rollcall/core';
 import type { BeatAnswer, Forecast, Log, State } from '@rollcall/core';
 
-/**
- * At most this many reasons of one state are logged, so that a registry that keeps inventing reasons does not flood the
- * log.
- */
+/** At most this many reasons of one state are logged, so that a registry with ever new reasons does not flood the log. */
 const MAX_REASONS = 8;
 
 /**
- * The state of this instance in the answers of the registry to Heartbeat-2. It logs each change once: at WARN why the
- * instance is not HEALTHY and what comes next, at INFO that it is HEALTHY, or in a state that it requested itself.
+ * The state of this instance in the answers of the registry to Heartbeat-2. It logs each change once: at WARN why the instance is not
+ * HEALTHY and which state comes next, at INFO that it is HEALTHY or in a state that it requested itself.
  */
 export class OwnState {
   readonly #log: Log;
@@ -17,7 +14,7 @@ export class OwnState {
   #state: State | null = null;
   /** The reason codes that were logged since the state changed. */
   readonly #reasons = new Set<string>();
-  /** True if it was in trouble since it was last HEALTHY. */
+  /** True if a problem was logged since the instance was last HEALTHY. */
   #wasInTrouble = false;
 
   constructor(log: Log, name: string) {
@@ -45,7 +42,7 @@ export class OwnState {
     this.#wasInTrouble = isTrouble || (this.#wasInTrouble && state !== 'HEALTHY');
   }
 
-  /** Forgets the state: the registry no longer lists the instance. */
+  /** Forgets the state, because the registry no longer lists the instance. */
   forget(): void {
     this.#state = null;
     this.#reasons.clear();
@@ -67,7 +64,7 @@ const isSelfInitiated = (state: State): boolean => state === 'REGISTERING' || st
 
 function nextText(next: Forecast | null): string {
   if (next === null || next.unless === null) return '';
-  // rounded up, so that nothing comes earlier than logged; a newer registry may send other texts
+  // rounded up, so that the change does not come earlier than logged; a newer registry may send other texts
   const prevention: string | undefined = PREVENTIONS[next.unless];
   const unless = prevention === undefined ? '' : `, unless it ${prevention}`;
   return ` Next: ${next.state} in ${Math.ceil(next.afterMs / 1_000)} s${unless}.`;

@@ -7,12 +7,10 @@ import type { Problem, ProblemCode, Reason, ReasonCode } from '@rollcall/core';
  */
 const MAX_FLAWS = 1_200;
 
-/**
- * How to react: `never` register again; `unknown` to the registry; `later`, after a refusal that is logged; or `soon`.
- */
-export type Meaning = 'never' | 'unknown' | 'later' | 'soon';
+/** How to react: `never` registers again; `unknown` to the registry; `later`, after a refusal that is logged; or `soon`. */
+export type Reaction = 'never' | 'unknown' | 'later' | 'soon';
 
-const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
+const REACTIONS: Readonly<Record<ProblemCode, Reaction>> = {
   ENDED: 'never',
   NOT_FOUND: 'unknown',
   TOKEN_LAPSED: 'unknown',
@@ -35,15 +33,14 @@ const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
 };
 
 /**
- * As the answer to a beat, these mean that another process has our address or our id. An untrusted certificate does not
- * mean that: the certificate may be renewed, or the registry may receive its missing list, before the instance is
- * missed.
+ * In the answer to a beat, these codes mean that another process has our address or our id. An untrusted certificate does not mean that:
+ * the certificate may be renewed, or the registry may receive its missing list, before the instance counts as failed.
  */
 const OUSTED: ReadonlySet<ProblemCode> = new Set(['ADDRESS_TAKEN', 'UNAUTHORIZED']);
 
-/** How an instance that wants to be, or stay, registered must react to a refusal. */
-export function meaningOf({ code }: Problem): Meaning {
-  return MEANINGS[code];
+/** How an instance that should be registered must react to a refusal. */
+export function meaningOf({ code }: Problem): Reaction {
+  return REACTIONS[code];
 }
 
 /** True if this answer to a beat means that another process has our address or our id. */
@@ -51,7 +48,7 @@ export function isOusted({ code }: Problem): boolean {
   return OUSTED.has(code);
 }
 
-/** The log text of a refusal: what is refused, why, and what to do. `name` is the instance. */
+/** The log text of a refusal: the refused instance, the reason, and the fix. `name` is the instance. */
 export function refusalText(name: string, problem: Problem): string {
   const flaws = (problem.flaws ?? []).map(
     (flaw) => ` ${flaw.path}: received ${flaw.received}, allowed is ${flaw.allowed}.`,
@@ -62,7 +59,7 @@ export function refusalText(name: string, problem: Problem): string {
 /** After a removal with one of these reasons the id is not accepted again, or another process has the address. */
 const FINAL: ReadonlySet<ReasonCode> = new Set(['OPERATOR', 'SUPERSEDED', 'ADDRESS_TAKEN', 'GOODBYE', 'LEAVING']);
 
-/** The log text of a removal: why the registry removed the instance, and what comes next. `name` is the instance. */
+/** The log text of a removal: the reason for the removal, and the next step. `name` is the instance. */
 export function removedText(name: string, { code, text }: Reason): string {
   const next = FINAL.has(code) ? '' : '. It registers again with its next heartbeat.';
   return `The registry removed ${name}: ${printableText(text)}${next}`;

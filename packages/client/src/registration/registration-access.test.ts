@@ -7,10 +7,10 @@ import { ServiceRegistration } from './registration.js';
 const self = { service: 'orders', namespace: 'shop', version: '1.0.0', zone: 'eu-1a', weight: 50, metadata: {} };
 const untrusted = () => ({ ok: false as const, problem: problemOf('CERTIFICATE_UNTRUSTED') });
 
-/** Started, and past its first beats. */
+/** A registration that is started and has sent its first beats. */
 async function entered(link = new FakeLink()) {
   const [time, log] = [new ManualTime(), recordingLog()];
-  /** For each change, whether there was a line to open. */
+  /** For each change of the line, whether a line was to be opened. */
   const lines: boolean[] = [];
   const session: ServiceRegistration = new ServiceRegistration({
     time,
@@ -29,7 +29,7 @@ async function entered(link = new FakeLink()) {
 }
 
 describe('ServiceRegistration with an untrusted certificate', () => {
-  it('keeps sending heartbeats, holds its line, and logs why once each time', async () => {
+  it('keeps sending heartbeats, keeps its line, and logs the reason once each time', async () => {
     const { time, link, log, lines, session } = await entered();
     const accepting = link.onBeat;
     for (const times of [1, 2]) {
@@ -60,7 +60,7 @@ describe('ServiceRegistration with an untrusted certificate', () => {
 });
 
 describe('ServiceRegistration with an unknown token', () => {
-  it('retries once soon, since the registry may not know the token yet, then as rarely as after any refusal', async () => {
+  it('retries once soon, since the registry may not know the token yet, then as rarely as after other refusals', async () => {
     const link = new FakeLink();
     link.onRegister = () => ({ ok: false, problem: problemOf('UNAUTHORIZED') });
     const { time, session } = await entered(link);

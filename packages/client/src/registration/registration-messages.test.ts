@@ -26,7 +26,7 @@ it('metadata that is set before the registration is part of it', async () => {
   expect(sentMetadata()).toEqual([{ a: 'b', hooks: 'off' }]);
 });
 
-it('metadata that is set later is sent at once with another registration, and with each later one', async () => {
+it('metadata that is set later is sent at once with a new registration, and with each later one', async () => {
   const { time, link, session, sentMetadata } = world();
   session.start(endpoints);
   await time.advanceBy(0);

@@ -24,7 +24,7 @@ class World {
   readonly log = recordingLog();
   readonly link = new FakeLink();
   readonly contact = new Contact(this.log, this.link.name);
-  /** For each change, whether there was a line to open. */
+  /** For each change of the line, whether a line was to be opened. */
   readonly lines: boolean[] = [];
   readonly session: ServiceRegistration;
 
@@ -43,7 +43,7 @@ class World {
     });
   }
 
-  /** Registered, and past its first beats. */
+  /** A registration that has succeeded and sent its first beats. */
   async member(): Promise<this> {
     this.session.start(endpoints);
     await this.time.advanceBy(0);
@@ -80,7 +80,7 @@ describe('ServiceRegistration, registering', () => {
     expect(link.fresh).toEqual([true, false, true, false]);
   });
 
-  it('keeps trying while the registry is absent, logs that once, and registers when it appears', async () => {
+  it('keeps trying while the registry is unreachable, logs that once, and registers when it answers', async () => {
     const world = new World();
     const { time, link, log } = world;
     link.onRegister = () => 'unreachable';
@@ -88,7 +88,7 @@ describe('ServiceRegistration, registering', () => {
     await time.advanceBy(600_000);
     expect(log.texts('warn')).toHaveLength(1);
     expect(log.texts('warn')[0]).toMatch(/^no registry at/);
-    // not a tight loop: about one attempt in 2 s
+    // about one attempt in 2 s, not a tight loop
     expect(link.registrations.length).toBeLessThan(600);
     link.onRegister = taken;
     await time.advanceBy(4_000);
@@ -147,7 +147,7 @@ describe('ServiceRegistration, Heartbeat-2', () => {
     expect(Math.max(...times)).toBeGreaterThan(4_000);
   });
 
-  it('sends a beat at once after the first and after an urgent call, never inside the answer', async () => {
+  it('sends a beat at once after the first and after an urgent call, but not inside the answer', async () => {
     const world = await new World().member();
     const { time, link, session } = world;
     session.answer(world.call('nonce-0001'));
@@ -172,7 +172,7 @@ describe('ServiceRegistration, Heartbeat-2', () => {
     expect(link.beats.at(-1)!.nonce).toBe('nonce-0002');
   });
 
-  it('sends a beat as soon as it is registered if the first call overtook the answer', async () => {
+  it('sends a beat as soon as it is registered if the first call arrived before the answer', async () => {
     const world = new World();
     world.link.onRegister = () => {
       world.session.answer(world.call('nonce-0001', 'urgent'));
@@ -266,7 +266,7 @@ describe('ServiceRegistration, forgotten or refused by the registry', () => {
     expect(world.session.state).toBe('HEALTHY');
   });
 
-  it('stops for good after a 410', async () => {
+  it('stops permanently after a 410', async () => {
     const { time, link, log, session } = await new World().member();
     link.onBeat = refused('ENDED');
     await time.advanceBy(3_600_000);
@@ -286,7 +286,7 @@ describe('ServiceRegistration, forgotten or refused by the registry', () => {
     expect(log.texts('error')).toHaveLength(1);
   });
 
-  it('continues after a refusal that does not concern it', async () => {
+  it('continues after a refusal that does not affect it', async () => {
     const { time, link, session } = await new World().member();
     link.onBeat = refused('NOT_READY');
     await time.advanceBy(20_000);
@@ -303,7 +303,7 @@ describe('ServiceRegistration, forgotten or refused by the registry', () => {
     expect(world.link.registrations).toHaveLength(1);
   });
 
-  it('sends a beat at once when the line reports its removal, and follows the answer', async () => {
+  it('sends a beat at once when the line reports its removal, and reacts to the answer', async () => {
     const world = await new World().member();
     const { time, link, session, log } = world;
     link.onBeat = refused('ENDED');
@@ -374,13 +374,13 @@ describe('ServiceRegistration, leaving', () => {
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('ends also if the goodbye gets no answer', async () => {
+  it('ends even if the goodbye gets no answer', async () => {
     const { link, session } = await new World().member();
     link.onLeave = () => 'unreachable';
     await expect(session.leave()).resolves.toBeUndefined();
   });
 
-  it('leaves no timer if it leaves while a registration fails', async () => {
+  it('leaves no timer if it is closed while a registration fails', async () => {
     const { link, session, time } = new World();
     link.onRegister = () => 'unreachable';
     session.start(endpoints);

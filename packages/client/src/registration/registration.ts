@@ -45,7 +45,7 @@ export interface ServiceRegistrationParts {
   readonly link: RegistryClient;
   readonly contact: Contact;
   readonly self: Self;
-  /** The interval of our heartbeats in ms, until the registry has set its own. */
+  /** The interval of heartbeats in ms, until the registry has set its own. */
   readonly intervalMs: number;
   /** Called when `proof()` returns another value than before. */
   readonly lineChanged: () => void;
@@ -59,16 +59,16 @@ export interface ServiceRegistrationParts {
  */
 type Phase = 'new' | 'joining' | 'member' | 'leaving' | 'ended';
 
-/** A refused registration is retried after this, and up to a sixth more. */
+/** A refused registration is retried after this time, or up to a sixth later. */
 const REFUSED_WAIT_MS = 30_000;
 /** A registry learns of a new token within a second, so the first refusal of a token is retried this soon. */
 const TOKEN_WAIT_MS = 1_500;
-/** A drain without an answer is sent once more after this; a goodbye is not: the closed port has its effect. */
-const DRAIN_AGAIN_MS = 100;
+/** A drain without an answer is sent once more after this time; a goodbye is not repeated, since the closed port has the same effect. */
+const DRAIN_RETRY_MS = 100;
 
 /**
- * Our own registration, for the life of this process: it registers until it is accepted, answers Heartbeat-1, sends
- * Heartbeat-2, registers again if the registry forgot us, drains and deregisters. It sends nothing before `start`.
+ * The registration of this process, for its whole life: it registers until it is accepted, answers Heartbeat-1, sends Heartbeat-2,
+ * registers again if the registry forgot it, drains and deregisters. It sends nothing before `start`.
  */
 export class ServiceRegistration implements Line {
   readonly #parts: ServiceRegistrationParts;
@@ -86,7 +86,7 @@ export class ServiceRegistration implements Line {
   #joining: Promise<void> | null = null;
   #ending: Promise<void> | null = null;
   #timer: Timer | null = null;
-  /** True if the registry lists us, as far as we know. */
+  /** True if the registry lists this instance, as far as we know. */
   #isListed = false;
   #wasListed = false;
   /** True if an authentic Heartbeat-1 arrived since the last registration. */
@@ -113,7 +113,7 @@ export class ServiceRegistration implements Line {
     return this.#identity.id;
   }
 
-  /** Our state in the registry, as of the last beat; null before. */
+  /** Our state in the registry, as of the last beat; null before the first. */
   get state(): State | null {
     return this.#own.state;
   }
@@ -146,9 +146,9 @@ export class ServiceRegistration implements Line {
   }
 
   /**
-   * Asks the registry to direct no more callers here, and continues to send heartbeats until `leave`. After
-   * `deadlineMs` the registry may remove us by itself. Returns how many streams watch our service and must learn of it;
-   * null if the registry did not answer.
+   * Asks the registry to direct no more callers here, and continues to send heartbeats until `leave`. After `deadlineMs` the registry may
+   * remove this instance by itself. Returns how many streams watch our service and still have to receive the change; null if the registry
+   * did not answer.
    */
   async drain(deadlineMs: number): Promise<number | null> {
     if (this.#phase === 'new' || this.#phase === 'ended') return 0;
@@ -159,7 +159,7 @@ export class ServiceRegistration implements Line {
     try {
       return await this.#announceDrain(deadlineMs);
     } catch {
-      await sleep(this.#parts.time, DRAIN_AGAIN_MS);
+      await sleep(this.#parts.time, DRAIN_RETRY_MS);
     }
     try {
       return await this.#announceDrain(deadlineMs);
@@ -169,7 +169,7 @@ export class ServiceRegistration implements Line {
     }
   }
 
-  /** Deregisters and stops for good. May be called twice. */
+  /** Deregisters and stops permanently. May be called twice. */
   leave(): Promise<void> {
     this.#ending ??= this.#leave();
     return this.#ending;
@@ -255,7 +255,7 @@ export class ServiceRegistration implements Line {
     const meaning = meaningOf(problem);
     if (meaning === 'never') this.#end(problem);
     else if (meaning === 'soon') {
-      if (problem.code === 'TOO_MANY') this.#logRefusal(problem); // it may last until an operator raises the limit
+      if (problem.code === 'TOO_MANY') this.#logRefusal(problem); // the refusal may last until an operator raises the limit
       this.#joinAfter(Math.max(Math.min(problem.retryAfterMs ?? 0, REFUSED_WAIT_MS), this.#waitMs()));
     } else this.#joinLater(problem);
   }
@@ -306,7 +306,7 @@ export class ServiceRegistration implements Line {
     else if (isOusted(answer.problem)) this.#superseded(answer.problem);
     else if (meaning === 'unknown' && kind === 'regular') this.#forgotten(answer.problem);
     else if (meaning === 'later') this.#logRefusal(answer.problem);
-    else this.#parts.log.debug(`The registry did not take a heartbeat: ${answer.problem.detail}`);
+    else this.#parts.log.debug(`The registry refused a heartbeat: ${answer.problem.detail}`);
   }
 
   /** Requests a refused line again, at most once per interval, after a heartbeat was accepted. */
@@ -318,8 +318,8 @@ export class ServiceRegistration implements Line {
   }
 
   /**
-   * Registers again after a 404. At once, since only regular beats lead here and they are spread over the interval, so
-   * a registry that lost everything is not flooded; with jitter if no beat was accepted since the last time.
+   * Registers again after a 404. It does so at once: only regular beats, which are spread over the interval, lead to this call, so that a
+   * registry without data is not flooded. It adds jitter if no beat was accepted since the last time.
    */
   #forgotten({ reason }: Problem): void {
     if (reason !== undefined) this.#logRemoval(reason);
@@ -346,7 +346,7 @@ export class ServiceRegistration implements Line {
   // ---- the end -------------------------------------------------------------------------------------------------------
 
   #end(problem: Problem): void {
-    this.#parts.log.error(`The registry ended ${this.#identity.name} for good: ${problem.detail} ${problem.fix}`);
+    this.#parts.log.error(`The registry ended the id of ${this.#identity.name}: ${problem.detail} ${problem.fix}`);
     this.#unlisted();
     this.#stop();
   }

@@ -11,8 +11,8 @@ const CLEAR = { ...SECURE, isSecure: false };
 describe('the meaning of a connection error', () => {
   it.each([
     ['an unknown CA', failed('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), /no CA that is trusted.*ROLLCALL_CA_FILE/],
-    ['one that signed itself', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /no CA that is trusted.*--ca-file/],
-    ['one that is over', failed('CERT_HAS_EXPIRED'), /has expired.*new one/],
+    ['a self-signed certificate', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /no CA that is trusted.*--ca-file/],
+    ['an expired certificate', failed('CERT_HAS_EXPIRED'), /has expired.*Replace it/],
     [
       'a certificate for another name',
       failed('ERR_TLS_CERT_ALTNAME_INVALID', '', { reason: 'IP: 10.0.0.1 is not' }),
@@ -35,15 +35,19 @@ describe('the meaning of a connection error', () => {
     ],
     ['an expired client certificate', failed('ERR_SSL_X', 'x:sslv3 alert certificate expired:y'), /ours? .*expired/],
     ['a registry without TLS', failed('EPROTO', 'x:wrong version number:y'), /speaks no TLS.*http:\/\//],
-    ['an end in the handshake', failed('ECONNRESET', 'socket hang up'), /asks for a client certificate/],
+    [
+      'a connection that ends in the handshake',
+      failed('ECONNRESET', 'socket hang up'),
+      /asks for a client certificate/,
+    ],
   ])('over TLS: %s', (_, error, expectedText) => {
     const connectError = troubleOf(error, SECURE);
     expect(connectError?.message).toMatch(expectedText);
     expect(connectError?.cause).toBe(error);
   });
 
-  it('suspects the presented certificate if the connection ends in the handshake', () => {
-    expect(troubleOf(failed('ECONNRESET'), { ...SECURE, isShown: true })?.message).toMatch(/not like our certificate/);
+  it('names the presented certificate as a possible cause if the connection ends in the handshake', () => {
+    expect(troubleOf(failed('ECONNRESET'), { ...SECURE, isShown: true })?.message).toMatch(/reject our certificate/);
     const refused = failed('EPROTO', 'sslv3 alert handshake failure');
     expect(troubleOf(refused, { ...SECURE, isShown: true })?.message).toMatch(/refuses our certificate/);
   });
@@ -55,7 +59,7 @@ describe('the meaning of a connection error', () => {
       expect(troubleOf(failed(code), CLEAR)?.message).toMatch(/If it speaks TLS.*https:\/\//);
   });
 
-  it('guesses nothing about a registry that has answered before, or if nothing listens', () => {
+  it('adds nothing for a registry that has answered before, or if no process listens', () => {
     for (const facts of [SECURE, CLEAR]) {
       expect(troubleOf(failed('ECONNRESET'), { ...facts, wasReached: true })).toBeNull();
       expect(troubleOf(failed('ECONNREFUSED'), facts)).toBeNull();

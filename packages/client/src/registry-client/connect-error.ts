@@ -1,5 +1,5 @@
 import { answerText, messageOf, printableText } from '@rollcall/core';
-import type { StrangeAnswer } from '@rollcall/core';
+import type { ReceivedAnswer } from '@rollcall/core';
 
 /** The facts about the connection that failed. */
 export interface ConnectErrorFacts {
@@ -7,28 +7,26 @@ export interface ConnectErrorFacts {
   readonly isSecure: boolean;
   /** True if this URL has ever answered. */
   readonly wasReached: boolean;
-  /** True if we presented a certificate. */
+  /** True if the client presented a certificate. */
   readonly isShown: boolean;
 }
 
-/** The registry is reachable but unusable, and a retry does not help: the message says why, and what to do. */
+/** The registry is reachable but cannot be used, and a retry does not help: the message contains the reason and the fix. */
 export class RegistryConnectError extends Error {}
 
-/**
- * The `RegistryConnectError` that an error is, or is caused by; null for an error that only means that nothing listens.
- */
+/** Returns the `RegistryConnectError` that an error is or has as its cause; null for other errors, such as a refused connection. */
 export function connectErrorIn(error: unknown): RegistryConnectError | null {
   if (error instanceof RegistryConnectError) return error;
   return error instanceof Error && error.cause instanceof RegistryConnectError ? error.cause : null;
 }
 
-/** The message for another program that answers at the registry's address. */
-export function notRegistryText(answer: StrangeAnswer): string {
-  return `what answers there is no registry (${answerText(answer)}). ${CHECK_ADDRESS}`;
+/** The message if another program answers at the registry's address. */
+export function notRegistryText(answer: ReceivedAnswer): string {
+  return `the server there is not a registry (${answerText(answer)}). ${CHECK_ADDRESS}`;
 }
 
 const CHECK_ADDRESS = 'Check the address and its port, and whether a proxy answers in its place.';
-/** How many bytes of an answer that is not HTTP are shown. */
+/** The maximum number of bytes shown of an answer that is not HTTP. */
 const MAX_BYTES = 60;
 
 const CA_OPTION = 'the option registryTls.caFile, ROLLCALL_CA_FILE or --ca-file';
@@ -39,7 +37,7 @@ const UNKNOWN =
   'its certificate is signed by no CA that is trusted here. ' +
   `Give the certificate of the CA that signed it: ${CA_OPTION}.`;
 
-/** Messages by the codes of Node's errors (those of OpenSSL's verification, X509_V_ERR_…). */
+/** Messages by the error codes of Node (those of OpenSSL's verification, X509_V_ERR_…). */
 const CERTIFICATE_ERRORS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN,
   UNABLE_TO_GET_ISSUER_CERT: UNKNOWN,
@@ -48,7 +46,7 @@ const CERTIFICATE_ERRORS: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN,
   CERT_SIGNATURE_FAILURE: UNKNOWN,
   CERT_HAS_EXPIRED:
-    'its certificate has expired, or that of the CA has. Give the registry a new one (its files may change while it runs), and check the clock of this machine.',
+    'its certificate has expired, or that of the CA has. Replace it (its files may change while the registry runs), and check the clock of this machine.',
   CERT_NOT_YET_VALID: 'its certificate is not valid yet. Check the clocks of both machines.',
   INVALID_PURPOSE: 'its certificate is not for a server. Sign one with extendedKeyUsage=serverAuth.',
 };
@@ -56,11 +54,8 @@ const CERTIFICATE_ERRORS: Readonly<Record<string, string>> = {
 /** Messages by the alert of the peer (RFC 8446, 6.2). */
 const ALERTS: readonly (readonly [RegExp, string])[] = [
   [/alert certificate required/, `it asks for a client certificate, and none was shown. Give one: ${CERT_OPTION}.`],
-  [
-    /alert certificate expired/,
-    `it says that our certificate has expired. Put a new one in its place: ${CERT_OPTION}.`,
-  ],
-  [/alert certificate revoked/, `it says that our certificate was revoked. Get another one: ${CERT_OPTION}.`],
+  [/alert certificate expired/, `it reports that our certificate has expired. Replace it: ${CERT_OPTION}.`],
+  [/alert certificate revoked/, `it reports that our certificate was revoked. Get another one: ${CERT_OPTION}.`],
   [/alert (unknown ca|bad certificate|certificate unknown|unsupported certificate)/, refusedText('')],
 ];
 
@@ -70,8 +65,8 @@ const CUT: ReadonlySet<string> = new Set(['ECONNRESET', 'UND_ERR_SOCKET']);
 const OPENSSL_NOT_TLS = /wrong version number|packet length too long|record layer failure|http request/;
 
 /**
- * The meaning of a connection error and what to do about it; null if there is nothing to add to the error itself. It
- * guesses only if nothing else explains the error, and marks a guess as one.
+ * The meaning of a connection error and what to do about it; null if the error itself is sufficient. A guess is made only if nothing else
+ * explains the error, and is marked as a guess.
  */
 export function troubleOf(error: unknown, facts: ConnectErrorFacts): RegistryConnectError | null {
   const text = facts.isSecure ? tlsErrorText(error, facts) : plaintextErrorText(error, facts);
@@ -94,7 +89,7 @@ function tlsErrorText(error: unknown, { wasReached, isShown }: ConnectErrorFacts
     return 'it speaks no TLS. Write its URL as http://, or start the registry with TLS.';
   if (!CUT.has(code) || wasReached) return null;
   return isShown
-    ? refusedText('It may not like our certificate. ')
+    ? refusedText('It may reject our certificate. ')
     : `it closed the connection in the middle of the handshake. If it asks for a client certificate, give one: ${CERT_OPTION}.`;
 }
 
@@ -117,7 +112,7 @@ function nameText(error: unknown): string {
   const { reason } = error as { reason?: unknown };
   const why = typeof reason === 'string' ? ` (${reason.trim()})` : '';
   return (
-    `its certificate is not for this name${why}. Use a URL with a name that it is for, say that name as registryTls.serverName, ` +
+    `its certificate is not for this name${why}. Use a URL with a name in its certificate, set that name as registryTls.serverName, ` +
     'or sign one with that name as subjectAltName.'
   );
 }

@@ -6,7 +6,7 @@ import { Contact } from './connection-status.js';
 const URL = 'http://127.0.0.1:1337';
 
 describe('Contact', () => {
-  it('logs once how to get a registry, and once that it is there', () => {
+  it('logs once how to start a registry, and once that it answers', () => {
     const log = recordingLog();
     const contact = new Contact(log, URL);
     contact.missed('connect ECONNREFUSED');
@@ -16,10 +16,10 @@ describe('Contact', () => {
     expect(log.lines).toHaveLength(lineCount);
     contact.reached();
     contact.opened();
-    expect(log.texts('info')).toEqual([`The registry at ${URL} is there.`]);
+    expect(log.texts('info')).toEqual([`The registry at ${URL} answers.`]);
   });
 
-  it('logs once that a registry is lost and why, and once that it is back', () => {
+  it('logs once that a registry is lost, with the reason, and once that it answers again', () => {
     const log = recordingLog();
     const contact = new Contact(log, URL);
     contact.opened();
@@ -29,10 +29,10 @@ describe('Contact', () => {
     expect(log.texts('warn')).toHaveLength(1);
     expect(log.texts('warn')[0]).toContain('connect ECONNREFUSED');
     contact.opened();
-    expect(log.texts('info')).toEqual([`The registry at ${URL} is there again.`]);
+    expect(log.texts('info')).toEqual([`The registry at ${URL} answers again.`]);
   });
 
-  it('does not log a break that the first attempt repairs', () => {
+  it('does not log a broken feed that the first attempt reopens', () => {
     const log = recordingLog();
     const contact = new Contact(log, URL);
     contact.opened();
@@ -41,7 +41,7 @@ describe('Contact', () => {
     expect(log.lines).toEqual([]);
   });
 
-  it('notifies when a registry that was there, or was never found, gives no answer', () => {
+  it('notifies its listeners when a registry that answered before, or never did, gives no answer', () => {
     const contact = new Contact(recordingLog(), URL);
     let misses = 0;
     contact.onMissing(() => (misses += 1));
@@ -53,7 +53,7 @@ describe('Contact', () => {
     expect(misses).toBe(2);
   });
 
-  it('logs each problem that the user can fix once, and does not advise to start another registry', () => {
+  it('logs each problem that the user can fix once, without advice to start another registry', () => {
     const log = recordingLog();
     const contact = new Contact(log, URL);
     contact.missed('the change feed could not be opened');

@@ -7,13 +7,12 @@ import { MAX_REGISTRIES } from './registry-order.js';
 export type ContactStatus = 'waiting' | 'connected' | 'disconnected';
 
 /**
- * Tracks whether the registry is reachable. The feed and the registration both report here, and it logs one line when
- * the registry is missing, one when it is back, and nothing in between. A feed that breaks and reopens at the first
- * attempt is not logged.
+ * Tracks whether the registry is reachable. The feed and the registration both report here, and it logs one line when the registry becomes
+ * unreachable and one when it answers again. A feed that breaks and reopens at the first attempt is not logged.
  */
 export class Contact {
   readonly #log: Log;
-  /** The name of the registry, or the names of all. */
+  /** The name of the registry, or of all registries. */
   readonly registry: string;
   readonly #listeners = new Set<(status: ContactStatus) => void>();
   readonly #missListeners = new Set<() => void>();
@@ -48,13 +47,13 @@ export class Contact {
 
   /** Call it when the registry answered. */
   reached(): void {
-    if (this.#missing) this.#log.info(`The registry at ${this.registry} is there${this.#everReached ? ' again' : ''}.`);
+    if (this.#missing) this.#log.info(`The registry at ${this.registry} answers${this.#everReached ? ' again' : ''}.`);
     this.#missing = false;
     this.#loggedErrors.clear();
     this.#everReached = true;
   }
 
-  /** Call it when an attempt to reach the registry got no answer, with the error or the reason in words. */
+  /** Call it when an attempt to reach the registry got no answer, with the error or a text with the reason. */
   missed(failure: unknown): void {
     const connectError = connectErrorIn(failure)?.message ?? null;
     const isNew =
@@ -97,20 +96,17 @@ export class Contact {
 }
 
 export function countContact(contact: Contact, meter: Meter): void {
-  const connected = meter.gauge('rollcall_registry_connected', 'Is the change feed open? 1 or 0.');
+  const connected = meter.gauge('rollcall_registry_connected', 'Whether the change feed is open (1 or 0).');
   connected.set(0);
   contact.onChange((status) => connected.set(status === 'connected' ? 1 : 0));
 }
 
-/** The longest first wait: a registry that was killed and restarted is often back at once. */
+/** The maximum first wait: a registry that was killed and restarted often answers again at once. */
 const FIRST_WAIT_MS = 100;
-/** The least wait, so that jitter never makes a tight loop. */
-const SHORTEST_WAIT_MS = 10;
-const LONGEST_WAIT_MS = 4_000;
-/**
- * The longest wait as a share of a heartbeat interval, so that a registry that is back has its full view within one
- * interval.
- */
+/** The minimum wait, so that jitter never causes a tight loop. */
+const MIN_WAIT_MS = 10;
+const MAX_WAIT_MS = 4_000;
+/** The maximum wait as a share of a heartbeat interval, so that a registry that answers again has its full view within one interval. */
 const INTERVAL_RATIO = 0.8;
 
 /**
@@ -118,6 +114,6 @@ const INTERVAL_RATIO = 0.8;
  * intervals).
  */
 export function waitMs(n: number, intervalMs: number, random: Random): number {
-  const capMs = Math.min(LONGEST_WAIT_MS, intervalMs * INTERVAL_RATIO);
-  return Math.max(SHORTEST_WAIT_MS, fullJitterMs({ baseMs: Math.min(FIRST_WAIT_MS, capMs), capMs }, n, random));
+  const capMs = Math.min(MAX_WAIT_MS, intervalMs * INTERVAL_RATIO);
+  return Math.max(MIN_WAIT_MS, fullJitterMs({ baseMs: Math.min(FIRST_WAIT_MS, capMs), capMs }, n, random));
 }

@@ -4,7 +4,7 @@ import { FailoverClient } from './failover.js';
 import { FakeLink } from './registry-client.fixture.js';
 
 describe('FailoverClient with several streams', () => {
-  it('uses one registry for all streams, also if it is found while another stream opens', async () => {
+  it('uses one registry for all streams, even if it is found while another stream opens', async () => {
     const time = new ManualTime();
     const [a, b] = [new FakeLink('http://a.test'), new FakeLink('http://b.test')];
     const log = recordingLog();

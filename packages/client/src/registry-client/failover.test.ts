@@ -15,7 +15,7 @@ const EPOCHS = {
   c: '0192f3a0-0000-7000-8000-00000000000c',
 };
 
-/** A registry that knows the instances registered with it, and one instance of `orders` of its own. */
+/** A registry with the instances registered at it, and one instance of `orders` of its own. */
 class Registry extends FakeLink {
   state: 'up' | 'down' | 'starting' = 'up';
   readonly known = new Set<string>();
@@ -34,7 +34,7 @@ class Registry extends FakeLink {
     this.onSuspect = () => this.#reply(problemOf('NOT_FOUND'));
   }
 
-  /** What its peers see when it crashes, and when it is back without any data. */
+  /** The effects of a crash for its peers, and of a restart without data. */
   crash(): void {
     this.state = 'down';
     this.known.clear();
@@ -92,7 +92,7 @@ const idsOf = (rollcall: Rollcall): readonly string[] =>
     .instances.map(({ id }) => id)
     .toSorted();
 
-/** Watches orders at the first registry. */
+/** Watches `orders` at the first registry. */
 async function watching(options: Parameters<typeof setUp>[0] = {}) {
   const world = setUp(options);
   world.rollcall.service('orders');
@@ -122,11 +122,11 @@ describe('FailoverClient, the current registry', () => {
     expect(rollcall.status).toBe('connected');
     expect(log.texts('warn')).toEqual([]);
     expect(log.texts('info')).toEqual([
-      'Using the registry at http://b.test now, instead of the one at http://a.test.',
+      'Now using the registry at http://b.test, instead of the one at http://a.test.',
     ]);
   });
 
-  it('is the next one within the first wait if the first dies, and no instance is lost', async () => {
+  it('is the next one within the first wait if the first crashes, and no instance is lost', async () => {
     const { a, rollcall, time } = await watching();
     a.crash();
     expect(rollcall.service('orders').stale).toBe(true);
@@ -136,7 +136,7 @@ describe('FailoverClient, the current registry', () => {
     expect(idsOf(rollcall)).toEqual(['orders-a', 'orders-b']);
   });
 
-  it('is each of them once per round if all are unreachable, with a wait in between, and it is logged once', async () => {
+  it('is tried once per round for each if all are unreachable, with a wait between rounds, and that is logged once', async () => {
     const { a, b, c, rollcall, time, log } = setUp();
     for (const registry of [a, b, c]) registry.state = 'down';
     rollcall.service('orders');
@@ -163,7 +163,7 @@ describe('FailoverClient, the current registry', () => {
     expect(idsOf(rollcall)).toEqual(['orders-b']);
   });
 
-  it('is the one with the stream, regardless of single failed requests', async () => {
+  it('is the one with the stream, even if single requests to it fail', async () => {
     const { a, b, link, time } = await watching();
     a.onRegister = () => 'unreachable';
     a.onBeat = () => 'unreachable';
@@ -174,7 +174,7 @@ describe('FailoverClient, the current registry', () => {
     expect([b.registrations, b.beats, b.streams]).toEqual([[], [], []]);
   });
 
-  it('is another one if one after the other freezes: streams are not abandoned for that', async () => {
+  it('changes if one after the other freezes: this does not count as streams that are held back', async () => {
     const { a, b, c, rollcall, time } = await watching();
     a.stream.fallSilent();
     await time.advanceBy(101);
@@ -194,7 +194,7 @@ describe('FailoverClient, the current registry', () => {
     expect([a, b, c].flatMap(({ polls }) => polls)).toHaveLength(1);
   });
 
-  it('is not the one whose stream fell silent', async () => {
+  it('is not the one whose stream became silent', async () => {
     const { a, rollcall, time } = await watching();
     a.stream.fallSilent();
     await time.advanceBy(101);
@@ -204,7 +204,7 @@ describe('FailoverClient, the current registry', () => {
 });
 
 describe('FailoverClient, an instance', () => {
-  it('registers with the next registry when its own dies, as the same instance, and beats there', async () => {
+  it('registers with the next registry when its own crashes, as the same instance, and sends its beats to that one', async () => {
     const { a, b, rollcall, time } = setUp({ service: 'users' });
     rollcall.register([{ protocol: 'tcp', port: 3001 }]);
     await time.advanceBy(6_000);
@@ -230,7 +230,7 @@ describe('FailoverClient, an instance', () => {
     expect(c.known).toEqual(new Set([rollcall.id]));
   });
 
-  it('finds another registry if the one that refused its line is gone before it could register there', async () => {
+  it('finds another registry if the one that refused its line crashes before it could register there', async () => {
     const { a, b, c, rollcall, time } = setUp({ service: 'users' });
     rollcall.register([{ protocol: 'tcp', port: 3001 }]);
     await time.advanceBy(6_000);
@@ -253,7 +253,7 @@ describe('FailoverClient, an instance', () => {
 });
 
 describe('FailoverClient, back to the first', () => {
-  it('returns within 45 s once it is reachable again, so that all processes meet', async () => {
+  it('returns within 45 s once the first is reachable again, so that all processes use the same registry', async () => {
     const { a, b, rollcall, time, log } = await watching();
     a.crash();
     await time.advanceBy(60_000);
@@ -264,14 +264,14 @@ describe('FailoverClient, back to the first', () => {
     expect(a.stream.isClosed).toBe(false);
     expect(rollcall.service('orders').stale).toBe(false);
     expect(log.texts('info').at(-1)).toBe(
-      'Using the registry at http://a.test now, instead of the one at http://b.test.',
+      'Now using the registry at http://a.test, instead of the one at http://b.test.',
     );
     const suspicionCount = a.suspicions.length;
     await time.advanceBy(600_000);
     expect(a.suspicions).toHaveLength(suspicionCount);
   });
 
-  it('does not return to one that is still starting', async () => {
+  it('does not return to a registry that is still starting', async () => {
     const { a, b, time } = await watching();
     a.crash();
     a.state = 'starting';
@@ -280,7 +280,7 @@ describe('FailoverClient, back to the first', () => {
     expect(a.suspicions.length).toBeGreaterThan(1);
   });
 
-  it('takes an instance along', async () => {
+  it('also moves the instance', async () => {
     const { a, rollcall, time } = setUp({ service: 'users' });
     rollcall.register([{ protocol: 'tcp', port: 3001 }]);
     await time.advanceBy(6_000);
@@ -307,7 +307,7 @@ describe('FailoverClient, back to the first', () => {
 describe('FailoverClient, polling', () => {
   const question = { namespace: 'default', service: 'orders', revision: null, waitMs: 0 };
 
-  it('asks the next one if there is no answer', async () => {
+  it('asks the next registry if there is no answer', async () => {
     const { a, b, link } = setUp();
     const answer = link.poll?.({ ...question, signal: new AbortController().signal });
     await a.lastPoll.reply('unreachable');
@@ -325,7 +325,7 @@ describe('FailoverClient, polling', () => {
     expect(b.polls).toEqual([]);
   });
 
-  it('is offered only if each of them offers it', () => {
+  it('is offered only if each registry offers it', () => {
     const time = new ManualTime();
     const one = new FakeLink();
     const without: RegistryClient = Object.assign(new FakeLink(), { poll: undefined });
@@ -334,30 +334,30 @@ describe('FailoverClient, polling', () => {
   });
 });
 
-type Happening = 'down' | 'up' | 'starting' | 'silent' | 'cut';
+type FailureEvent = 'down' | 'up' | 'starting' | 'silent' | 'cut';
 
 describe('FailoverClient, any sequence of failures', () => {
   const steps = fc.array(
     fc.record({
       registry: fc.constantFrom('a' as const, 'b' as const, 'c' as const),
-      what: fc.constantFrom<Happening>('down', 'up', 'starting', 'silent', 'cut'),
+      what: fc.constantFrom<FailureEvent>('down', 'up', 'starting', 'silent', 'cut'),
       afterMs: fc.nat(20_000),
     }),
     { maxLength: 12 },
   );
-  // with more in a row, streams would count as held back
+  // with more failures in a row, the streams would count as held back
   const few = steps.filter((faults) => faults.filter(({ what }) => what === 'silent').length <= 2);
 
-  const apply = (registry: Registry, what: Happening): void => {
+  const apply = (registry: Registry, what: FailureEvent): void => {
     const stream = registry.streams.find(({ isClosed }) => !isClosed);
-    // an instance that starts was down before
+    // an instance that starts was not running before
     if (what === 'down' || what === 'starting') registry.crash();
     if (what === 'silent') stream?.fallSilent();
     else if (what === 'cut') stream?.end();
     else if (what === 'up' || what === 'starting') registry.state = what;
   };
 
-  it('an instance is registered, and a caller connected, soon after one of them is there, with one stream each', async () => {
+  it('an instance is registered, and a caller connected, soon after a registry is reachable, with one stream each', async () => {
     const order = fc.constantFrom('listed' as const, 'random' as const);
     await fc.assert(
       fc.asyncProperty(order, few, async (how, faults) => {
@@ -388,7 +388,7 @@ describe('FailoverClient, any sequence of failures', () => {
 });
 
 describe('FailoverClient, closing', () => {
-  it('closes all of them, and leaves no timer', async () => {
+  it('closes all streams, and leaves no timer', async () => {
     const { a, b, c, rollcall, time } = await watching();
     a.crash();
     await time.advanceBy(200);

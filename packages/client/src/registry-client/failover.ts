@@ -31,7 +31,7 @@ import { RegistryTls } from './tls.js';
 import type { RegistryTlsTerms } from './tls.js';
 
 export interface FailoverParts {
-  /** One client for each registry, in the order of the option; at least one. They are closed with this one. */
+  /** One client for each registry, in the order of the option; at least one. The failover client closes them. */
   readonly links: readonly RegistryClient[];
   readonly order: RegistryOrder;
   readonly time: Time;
@@ -40,7 +40,7 @@ export interface FailoverParts {
 }
 
 interface OpenLinksParts extends Omit<FailoverParts, 'links'> {
-  /** An access token that all of them accept. */
+  /** An access token that all registries accept. */
   readonly token: string | undefined;
   /** The TLS terms for all `https://` URLs. */
   readonly tls: RegistryTlsTerms | undefined;
@@ -56,29 +56,30 @@ export function openLinks(urls: readonly string[], { token, tls: terms, ...parts
   return links.length === 1 && only !== undefined ? only : new FailoverClient({ ...parts, links });
 }
 
-/** Refusals after which another registry is tried. */
+/** Problem codes after which another registry is tried. */
 const OTHER_REGISTRY_CODES: ReadonlySet<ProblemCode> = new Set(['NOT_READY', 'TOO_MANY', 'INTERNAL', 'MISDIRECTED']);
-/** How often a better registry is probed, and up to half as much later, so that not all processes return at once. */
+/**
+ * The interval at which a preferred registry is probed, or up to half as much longer, so that not all processes return at the same time.
+ */
 const RETURN_MS = 30_000;
-/** A stream that still receives data after this time counts as working. */
+/** A stream that receives data for this long counts as working. */
 const PROVEN_MS = 25_000;
 
 /**
- * A client for several registries. All requests go to one of them at a time, the one that holds the change feed and
- * with it our line: the registry with the line owns the instance and must receive its heartbeats. While a stream is
- * open, no other registry is tried. If it has ended and its registry does not answer, the next one is tried at once;
- * after one round the caller waits with jitter, as for a single registry. A registry that does not know us yet answers
- * so, and we register there.
+ * A client for several registries. All requests go to one of them at a time, the one that holds the change feed and with it our line: the
+ * registry with the line owns the instance and must receive its heartbeats. While a stream is open, no other registry is tried. If it has
+ * ended and its registry does not answer, the next one is tried at once; after one round the caller waits with jitter, as for a single
+ * registry. A registry that does not know this instance answers with 404, and the instance registers with it.
  */
 export class FailoverClient implements RegistryClient {
   readonly name: string;
-  /** Present only if all of them support it. */
+  /** Present only if all clients support it. */
   readonly poll?: (request: PollRequest) => Answer<ServiceViewAnswer>;
   readonly #parts: FailoverParts;
   readonly #registries: Registries<RegistryClient>;
   /** Watches that are open, or are being opened. */
   readonly #relays = new Set<Relay>();
-  /** Registries whose streams fell silent since the last stream that worked. */
+  /** Registries whose streams became silent since the last stream that worked. */
   readonly #silent = new Set<RegistryClient>();
   #logged: RegistryClient;
   #returnTimer: Timer | null = null;
@@ -97,7 +98,7 @@ export class FailoverClient implements RegistryClient {
     return this.#ask((link) => link.register(registration));
   }
 
-  /** Sent once: a later beat goes to another registry. */
+  /** Not repeated: a later beat goes to another registry. */
   async beat(proof: Proof, beat: Beat, options?: BeatOptions): Answer<BeatAnswer> {
     const link = this.#registries.current;
     try {
@@ -116,7 +117,7 @@ export class FailoverClient implements RegistryClient {
     return this.#registries.current.suspect(id, suspicion);
   }
 
-  /** Only the registry that knows us needs it. */
+  /** Sent only to the registry that knows this instance. */
   drain(proof: Proof, drain: Drain): Answer<DrainAnswer> {
     return this.#registries.current.drain(proof, drain);
   }
@@ -135,7 +136,7 @@ export class FailoverClient implements RegistryClient {
       },
       refused: (link) => this.#answered(link),
       failed: (link) => this.#failed(link),
-      // one silent registry may be frozen, which is not reported; if all are silent, something holds back streams
+      // a single silent registry may be frozen, which is not reported; if all are silent, a proxy seems to buffer streams
       isSilence: (link) => this.#silent.add(link).size === this.#parts.links.length,
       proved: () => this.#silent.clear(),
       now: () => this.#parts.time.now(),
@@ -156,7 +157,7 @@ export class FailoverClient implements RegistryClient {
   #poll(request: PollRequest): Answer<ServiceViewAnswer> {
     const { signal } = request;
     // `poll` is always present here: see the constructor
-    return this.#ask((link) => link.poll?.(request) ?? Promise.reject(new Error('it cannot be polled')), signal);
+    return this.#ask((link) => link.poll?.(request) ?? Promise.reject(new Error('polling is not supported')), signal);
   }
 
   async #ask<Value>(question: (link: RegistryClient) => Answer<Value>, signal?: AbortSignal): Answer<Value> {
@@ -190,7 +191,7 @@ export class FailoverClient implements RegistryClient {
     return false;
   }
 
-  /** True if a stream is open at another registry. All streams go to one, the one that knows us. */
+  /** True if a stream is open at another registry. All streams use the same registry, the one that knows this instance. */
   #isHeldElsewhere(link: RegistryClient): boolean {
     for (const { at } of this.#relays) if (at !== null && at !== link) return true;
     return false;
@@ -199,7 +200,7 @@ export class FailoverClient implements RegistryClient {
   #answered(link: RegistryClient): void {
     this.#registries.answered(link);
     if (link === this.#logged) return;
-    this.#parts.log.info(`Using the registry at ${link.name} now, instead of the one at ${this.#logged.name}.`);
+    this.#parts.log.info(`Now using the registry at ${link.name}, instead of the one at ${this.#logged.name}.`);
     this.#logged = link;
   }
 
@@ -207,7 +208,7 @@ export class FailoverClient implements RegistryClient {
     if (!this.#isHeld()) this.#registries.failed(link);
   }
 
-  // ---- back to a better one ------------------------------------------------------------------------------------------
+  // ---- back to a preferred registry -----------------------------------------------------------------------------------
 
   #scheduleReturn(): void {
     if (this.#isClosed || this.#returnTimer !== null || this.#registries.better.length === 0) return;
@@ -222,7 +223,7 @@ export class FailoverClient implements RegistryClient {
     );
   }
 
-  /** Ends the streams as if they had broken, so that they reopen at the better registry. */
+  /** Ends the streams as if they were broken, so that they reopen at the preferred registry. */
   async #tryReturn(): Promise<void> {
     for (const link of this.#registries.better) {
       if (!(await isReady(link)) || this.#isClosed) continue;
@@ -234,10 +235,7 @@ export class FailoverClient implements RegistryClient {
   }
 }
 
-/**
- * True if the registry answers and is ready: then it reports that it does not know the invented instance of this
- * request.
- */
+/** True if the registry answers and is ready: then it reports that it does not know the made-up instance of this request. */
 async function isReady(link: RegistryClient): Promise<boolean> {
   try {
     const answer = await link.suspect('rollcall-is-there', { by: 'rollcall', outcome: 'timeout' });
@@ -249,14 +247,14 @@ async function isReady(link: RegistryClient): Promise<boolean> {
 
 interface RelayParts {
   readonly candidates: readonly RegistryClient[];
-  /** True if another stream was opened meanwhile, at another registry than this. */
+  /** True if another stream was opened meanwhile, at another registry. */
   readonly isElsewhere: (link: RegistryClient) => boolean;
   readonly opened: (link: RegistryClient) => void;
-  /** Called when it answered with a refusal that concerns us. */
+  /** Called when the registry answered with a refusal that concerns this client. */
   readonly refused: (link: RegistryClient) => void;
-  /** Called when it gave no answer, or fell silent. */
+  /** Called when the registry gave no answer, or became silent. */
   readonly failed: (link: RegistryClient) => void;
-  /** It fell silent; returns true if that must be reported. */
+  /** Called when the registry became silent; returns true if that must be reported. */
   readonly isSilence: (link: RegistryClient) => boolean;
   /** Called when a stream works. */
   readonly proved: () => void;
@@ -264,9 +262,9 @@ interface RelayParts {
   readonly ended: () => void;
 }
 
-/** One watch, at the first candidate that accepts it. */
+/** One watch, at the first registry that accepts it. */
 class Relay implements Watch {
-  /** The registry at which it is open; null if it is not. */
+  /** The registry at which the watch is open; null if it is not open. */
   at: RegistryClient | null = null;
   readonly #request: WatchRequest;
   readonly #sink: WatchSink;

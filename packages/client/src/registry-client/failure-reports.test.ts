@@ -21,7 +21,7 @@ describe('FailureReports', () => {
     expect(link.suspicions).toEqual([{ id: 'orders-1', by: 'gateway-1', outcome: 'refused' }]);
   });
 
-  it('has at most 16 reports in flight', async () => {
+  it('keeps at most 16 reports in flight', async () => {
     const { link, contact, suspicions, time } = setUp();
     contact.opened();
     for (let i = 0; i < 100; i += 1) suspicions.report(`orders-${i}`, 'timeout');
@@ -31,7 +31,7 @@ describe('FailureReports', () => {
     expect(link.suspicions).toHaveLength(17);
   });
 
-  it('reports one instance once a second', async () => {
+  it('reports one instance at most once a second', async () => {
     const { link, contact, suspicions, time } = setUp();
     contact.opened();
     for (let i = 0; i < 25; i += 1) {

@@ -12,11 +12,11 @@ export interface FailureReportsParts {
   readonly by: string;
 }
 
-/** The most reports in flight; more would not make the registry probe sooner. */
+/** The maximum number of reports in flight; more would not make the registry probe sooner. */
 const MAX_IN_FLIGHT = 16;
-/** One instance is reported at most once in this time. */
+/** The minimum time between two reports of one instance. */
 const REPORT_INTERVAL_MS = 1_000;
-/** How many reported instances are remembered. */
+/** The maximum number of reported instances that are remembered. */
 const MAX_REPORTED = 256;
 
 /**
@@ -47,7 +47,7 @@ export class FailureReports {
     this.#inFlight += 1;
     try {
       const answer = await link.suspect(id, { by, outcome });
-      if (!answer.ok) log.debug(`The registry did not take the suspicion of ${id}: ${answer.problem.detail}`);
+      if (!answer.ok) log.debug(`The registry refused the suspicion of ${id}: ${answer.problem.detail}`);
     } catch (error) {
       log.debug(`The suspicion of ${id} did not reach the registry: ${messageOf(error)}`);
     } finally {

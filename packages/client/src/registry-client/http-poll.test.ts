@@ -12,7 +12,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-/** A registry whose `orders` changes on request of the test. */
+/** A registry in which a test changes `orders`. */
 class Registry {
   #revision = 1;
   #waiting: (() => void)[] = [];
@@ -80,7 +80,7 @@ async function startBufferingProxy(to: string, keeps: 'the body' | 'everything')
   return `http://127.0.0.1:${port}`;
 }
 
-/** Resolves once the client's copy of orders has that version. */
+/** Resolves once the client's copy of orders has this version. */
 function waitForVersion(rollcall: Rollcall, version: string): Promise<void> {
   const view = rollcall.service('orders');
   return new Promise((resolve) => {
@@ -96,7 +96,7 @@ function waitForVersion(rollcall: Rollcall, version: string): Promise<void> {
 
 describe('behind a proxy that buffers', () => {
   it.each([['the body'], ['everything']] as const)(
-    'which keeps %s of an event stream, a client still works, and receives each change',
+    'that withholds %s of an event stream, a client still works, and receives each change',
     async (keeps) => {
       const registry = new Registry();
       const url = await startBufferingProxy((await registry.start()).url, keeps);
@@ -121,7 +121,7 @@ describe('behind a proxy that buffers', () => {
     },
   );
 
-  it('polls nothing without a proxy', async () => {
+  it('does not poll without a proxy', async () => {
     const registry = new Registry();
     const { url } = await registry.start();
     const rollcall = new Rollcall({ registry: url });
@@ -133,7 +133,7 @@ describe('behind a proxy that buffers', () => {
 });
 
 describe('HttpRegistryClient, polling', () => {
-  it('requests the whole view at once, or waits for a newer one, and ends by the signal', async () => {
+  it('requests the whole view at once, or waits for a newer one, and ends when its signal aborts', async () => {
     const registry = new Registry();
     const { url } = await registry.start();
     const link = new HttpRegistryClient({ url, time: systemTime });

@@ -106,7 +106,7 @@ describe('HttpRegistryClient, the change feed', () => {
     });
   });
 
-  it('delivers frames and marks in order, and ignores events that it does not know', async () => {
+  it('delivers frames and marks in order, and ignores unknown events', async () => {
     const reset = resetFrame([createInstance({ metadata: { team: 'Käse 🧀' } })]);
     const registry = await startRegistry((response) => {
       openFeed(response);
@@ -129,7 +129,7 @@ describe('HttpRegistryClient, the change feed', () => {
     expect(listener.received).toEqual(['opened', reset, 'mark 1']);
   });
 
-  it('delivers in one batch what arrived at once', async () => {
+  it('delivers everything that arrived at once in one batch', async () => {
     const reset = resetFrame([createInstance()]);
     const registry = await startRegistry((response) => {
       openFeed(response);
@@ -148,7 +148,7 @@ describe('HttpRegistryClient, the change feed', () => {
     expect(sizes).toEqual([4]);
   });
 
-  it('pauses after more than 10 ms of work for as long as it took, and then continues', async () => {
+  it('pauses after more than 10 ms of work for the same time, and then continues', async () => {
     const time = new ManualTime();
     let response: ServerResponse | undefined;
     const registry = await startRegistry((feed) => {
@@ -220,7 +220,7 @@ describe('HttpRegistryClient, the change feed', () => {
     expect(listener.received).toEqual(['opened', 'mark 1', 'closed']);
   });
 
-  it('ends after 25 s without a byte, and not before', async () => {
+  it('ends after 25 s without a byte, but not before', async () => {
     const time = new ManualTime();
     const feeds: ServerResponse[] = [];
     const registry = await startRegistry((response) => {
@@ -258,7 +258,7 @@ describe('HttpRegistryClient, the change feed', () => {
     expect(listener.problem).toEqual(problem);
   });
 
-  it('does not take a web page for a feed', async () => {
+  it('does not accept a web page as a feed', async () => {
     const registry = await startRegistry((response) => response.end('<html></html>'));
     const { listener } = watchWith(linkTo(registry.url));
     await listener.until(() => listener.has('closed'));
@@ -277,10 +277,10 @@ describe('HttpRegistryClient, the change feed', () => {
     const { listener } = watchWith(linkTo(registry.url));
     await listener.until(() => listener.has('closed'));
     expect(listener.received).toEqual(['opened', 'closed']);
-    expect(listener.problem?.detail).toContain('breaks the protocol');
+    expect(listener.problem?.detail).toContain('violates the protocol');
   });
 
-  it('ends when we close it, and the registry notices', async () => {
+  it('ends when the client closes it, and the registry notices', async () => {
     const registry = await startRegistry(openFeed);
     const { listener, watch } = watchWith(linkTo(registry.url));
     await listener.until(() => listener.has('opened'));
@@ -291,7 +291,7 @@ describe('HttpRegistryClient, the change feed', () => {
     await noticed;
   });
 
-  it('ends with the client, also if it is opened after that', async () => {
+  it('ends with the client, even if it is opened after that', async () => {
     const registry = await startRegistry(openFeed);
     const link = linkTo(registry.url);
     const { listener } = watchWith(link);
@@ -302,7 +302,7 @@ describe('HttpRegistryClient, the change feed', () => {
     await late.until(() => late.has('closed'));
   });
 
-  it('ends if nothing listens', async () => {
+  it('ends if no process listens', async () => {
     const registry = await startRegistry(() => {});
     await new Promise((resolve) => registry.server.close(resolve));
     const { listener } = watchWith(linkTo(registry.url));

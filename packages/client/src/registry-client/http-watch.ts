@@ -1,29 +1,29 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { answerText, parseCursor, parseFrame, printableText, problemFrom, SseParser } from '@rollcall/core';
-import type { Problem, SseEvent, StrangeAnswer, Time, Timer } from '@rollcall/core';
+import type { Problem, SseEvent, ReceivedAnswer, Time, Timer } from '@rollcall/core';
 import type { RegistryConnectError } from './connect-error.js';
 import type { Watch, WatchSink } from './registry-client.js';
 import { collect, jsonOf, MAX_ANSWER_BYTES } from './response.js';
 
 /**
- * The longest frame of the feed, in characters: resets come in parts of 64 KiB, a change may name every instance of a
+ * The maximum length of a frame of the feed, in characters: resets come in parts of 64 KiB, and a change may contain every instance of a
  * service.
  */
 const MAX_FRAME_CHARACTERS = 32 * 1024 * 1024;
 
 /**
- * After this much work on received data it pauses as long: a flood takes at most half of the time, unless one chunk
- * takes more than 1 s.
+ * After this much work on received data, reading pauses for the same time: a flood takes at most half of the time, unless one chunk takes
+ * more than 1 s.
  */
 const MAX_TURN_MS = 10;
-const LONGEST_REST_MS = 1_000;
+const MAX_PAUSE_MS = 1_000;
 
 export interface WatchParts {
   readonly time: Time;
   readonly timeoutMs: number;
   readonly silenceMs: number;
   readonly sink: WatchSink;
-  /** Called when something answered. */
+  /** Called when the server answered. */
   readonly answered: () => void;
   /** The connect error to log for an error; null if there is none. */
   readonly troubleOf: (error: Error) => RegistryConnectError | null;
@@ -75,7 +75,7 @@ export class HttpWatch implements Watch {
     if (!this.#isClosed) this.#open(response);
   }
 
-  /** A registry that is too old to honour the requested beat interval does not name it. */
+  /** A registry that is too old to support the requested beat interval does not return it. */
   #open({ headers }: IncomingMessage): void {
     const beatMs = Number(headers['rollcall-beat-ms']);
     if (beatMs > 0) this.#parts.sink.opened(beatMs);
@@ -105,7 +105,7 @@ export class HttpWatch implements Watch {
     this.#doneAt = time.now();
     this.#workedMs += this.#doneAt - began;
     if (this.#isClosed || this.#workedMs <= MAX_TURN_MS) return;
-    const restMs = Math.min(this.#workedMs, LONGEST_REST_MS);
+    const restMs = Math.min(this.#workedMs, MAX_PAUSE_MS);
     this.#workedMs = 0;
     response.pause();
     this.#rest = time.setTimer(restMs, () => void response.resume(), { background: true });
@@ -154,7 +154,7 @@ export class HttpWatch implements Watch {
 }
 
 /** The problem of a refusal, or of a success that is not a feed. */
-function refusalOf(answer: StrangeAnswer): Problem {
+function refusalOf(answer: ReceivedAnswer): Problem {
   const { status, text } = answer;
   if (status >= 400) return problemFrom(status, jsonOf(text), answer);
   return breach(`no event stream, but ${answerText(answer)}`);
@@ -164,7 +164,7 @@ function refusalOf(answer: StrangeAnswer): Problem {
 function breach(what: string): Problem {
   return {
     code: 'INTERNAL',
-    detail: printableText(`The change feed breaks the protocol: ${what}.`),
-    fix: 'Check that the address is that of a registry of a fitting version.',
+    detail: printableText(`The change feed violates the protocol: ${what}.`),
+    fix: 'Check that this is the address of a registry, and that its version is compatible.',
   };
 }

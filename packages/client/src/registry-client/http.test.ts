@@ -79,7 +79,7 @@ describe('HttpRegistryClient, requests', () => {
     expect(JSON.parse(registry.requests[0]?.body ?? '')).toEqual(registration);
   });
 
-  it('sends the secret in a header and nowhere else', async () => {
+  it('sends the secret in a header and in no other place', async () => {
     const registry = await startRegistry((response) => json(response, 200, { state: 'HEALTHY', revision: 7 }));
     const answer = await linkTo(registry.url).beat(proof, { nonce: null, seq: 1 });
     expect(answer).toEqual({ ok: true, value: { state: 'HEALTHY', revision: 7 } });
@@ -114,7 +114,7 @@ describe('HttpRegistryClient, requests', () => {
     ]);
   });
 
-  it('keeps a path in front of the API', async () => {
+  it('keeps a path before that of the API', async () => {
     const registry = await startRegistry((response) => json(response, 201, registered));
     await linkTo(`${registry.url}/behind/proxy`).register(registration);
     expect(registry.requests[0]?.url).toBe('/behind/proxy/api/v1/register');
@@ -133,7 +133,7 @@ describe('HttpRegistryClient, requests', () => {
       .catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'PROTOCOL', message: expect.stringContaining('status 200, no content-type') });
     expect(connectErrorIn(error)?.message).toBe(
-      'what answers there is no registry (status 200, no content-type, beginning with "<html>hello</html>"). ' +
+      'the server there is not a registry (status 200, no content-type, beginning with "<html>hello</html>"). ' +
         'Check the address and its port, and whether a proxy answers in its place.',
     );
   });
@@ -185,7 +185,7 @@ describe('HttpRegistryClient, requests', () => {
     await expect(codeOf(link.register(registration))).resolves.toBe('REGISTRY_UNREACHABLE');
   });
 
-  it('rejects when the answer is cut off', async () => {
+  it('rejects when the answer is truncated', async () => {
     const registry = await startRegistry((response) => {
       response.writeHead(201, { 'content-length': 100 }).write('{"instance"');
       response.socket?.end();
@@ -193,13 +193,13 @@ describe('HttpRegistryClient, requests', () => {
     await expect(codeOf(linkTo(registry.url).register(registration))).resolves.toBe('REGISTRY_UNREACHABLE');
   });
 
-  it('rejects if nothing listens', async () => {
+  it('rejects if no process listens', async () => {
     const registry = await startRegistry(() => {});
     await new Promise((resolve) => registry.server.close(resolve));
     await expect(codeOf(linkTo(registry.url).register(registration))).resolves.toBe('REGISTRY_UNREACHABLE');
   });
 
-  it('waits for an answer up to the timeout, and no longer', async () => {
+  it('waits for an answer until the timeout, but no longer', async () => {
     const time = new ManualTime();
     const registry = await startRegistry(() => {});
     const requested = new Promise((resolve) => registry.server.on('request', resolve));
@@ -212,7 +212,7 @@ describe('HttpRegistryClient, requests', () => {
     await cut;
   });
 
-  it('rejects what is pending when it is closed, and everything after that', async () => {
+  it('rejects pending requests when it is closed, and all later requests', async () => {
     const time = new ManualTime();
     const registry = await startRegistry(() => {});
     const link = linkTo(registry.url, time);

@@ -22,7 +22,7 @@ import type {
   Registration,
   Result,
   ServiceViewAnswer,
-  StrangeAnswer,
+  ReceivedAnswer,
   Suspicion,
   Time,
 } from '@rollcall/core';
@@ -51,12 +51,9 @@ export interface HttpRegistryClientOptions {
   readonly timeoutMs?: number;
   /** A watch that is silent for longer counts as dead; default 25,000 ms (the registry sends a beat every 10 s). */
   readonly silenceMs?: number;
-  /**
-   * An access token, if the registry requires one. It is sent only with requests that an instance's secret does not
-   * authenticate.
-   */
+  /** An access token, if the registry requires one. It is not sent with requests that the secret of an instance authenticates. */
   readonly token?: string | undefined;
-  /** For an `https://` URL: the certificates to trust and to present. Default: those that Node trusts, and none. */
+  /** For an `https://` URL: the CAs to trust and the certificate to present. Default: the CAs that Node trusts, and no certificate. */
   readonly tls?: RegistryTls | undefined;
 }
 
@@ -76,7 +73,7 @@ interface ApiRequest<Value> {
   readonly isBackground?: boolean;
   /** True to use the kept connection: only for a request that may be sent twice. */
   readonly isKept?: boolean;
-  /** How long the registry may delay its answer on purpose, in ms. */
+  /** How long the registry may delay its answer, for a long poll, in ms. */
   readonly waitMs?: number;
   readonly signal?: AbortSignal;
   readonly maxBytes?: number;
@@ -84,10 +81,9 @@ interface ApiRequest<Value> {
 }
 
 /**
- * The HTTP client of one registry. Every request opens a connection of its own, except a beat that need not be fresh,
- * so that a heartbeat proves that a new connection can be made. It asks the registry to keep the connection open and
- * closes it itself after the answer, so that the TIME_WAIT stays here and not with the registry. It does not follow
- * redirects.
+ * The HTTP client of one registry. Every request opens a connection of its own, except for beats that may share one, so that a heartbeat
+ * proves that a new connection can be made. It asks the registry to keep the connection open and closes it itself after the answer, so that
+ * the TIME_WAIT state is kept by this process and not by the registry. It does not follow redirects.
  */
 export class HttpRegistryClient implements RegistryClient {
   readonly name: string;
@@ -197,7 +193,7 @@ export class HttpRegistryClient implements RegistryClient {
   #exchange(
     apiRequest: ApiRequest<unknown>,
     leftMs = this.#timeoutMs + (apiRequest.waitMs ?? 0),
-  ): Promise<StrangeAnswer> {
+  ): Promise<ReceivedAnswer> {
     if (this.#isClosed || apiRequest.signal?.aborted === true) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
       const request = this.#request(
@@ -235,7 +231,7 @@ export class HttpRegistryClient implements RegistryClient {
       request.on('response', (response) => {
         this.#reached();
         collect(response, apiRequest.maxBytes ?? MAX_ANSWER_BYTES, (text) => {
-          if (text === null) return broke(new Error('the answer was cut off or too long'));
+          if (text === null) return broke(new Error('the answer was truncated or too long'));
           end();
           resolve({ status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '', text });
         });
@@ -294,7 +290,7 @@ export class HttpRegistryClient implements RegistryClient {
   }
 
   #closedError(): RollcallError {
-    return new RollcallError('CLOSED', `The link to the registry at ${this.name} is closed.`);
+    return new RollcallError('CLOSED', `The client of the registry at ${this.name} is closed.`);
   }
 }
 
@@ -302,7 +298,7 @@ function parserOf<Value>(message: Message<Value>): (body: unknown) => Result<Val
   return (body) => message.parse(body);
 }
 
-/** For answers without a body. */
+/** The parser for answers without a body. */
 function parseNoBody(): Result<null, unknown> {
   return { ok: true, value: null };
 }

@@ -25,7 +25,7 @@ const cutOff = (response: ServerResponse): void => {
   response.writeHead(200, { 'content-length': 100 }).write('{"state"', () => response.socket?.end());
 };
 
-/** Answers nothing, and reports when a request arrives. */
+/** A handler that does not answer, and reports when a request arrives. */
 function holdRequest(): {
   readonly handle: (response: ServerResponse) => void;
   readonly requested: Promise<ServerResponse>;
@@ -76,7 +76,7 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
   return isRollcallError(error) ? error.code : 'no RollcallError';
 }
 
-describe('beats that need not be fresh', () => {
+describe('beats that may share a connection', () => {
   it('share one connection, and a fresh beat opens its own', async () => {
     const { registry, beat } = await setUp();
     for (const options of [shared, shared, { fresh: true }, shared])
@@ -85,7 +85,7 @@ describe('beats that need not be fresh', () => {
     expect(registry.sockets).toHaveLength(2);
   });
 
-  it('succeed although the registry closed the kept connection, and then keep another', async () => {
+  it('succeed even if the registry closed the kept connection, and then keep another one', async () => {
     const { registry, beat } = await setUp();
     await beat();
     const closed = endOf(registry, 0);
@@ -101,7 +101,7 @@ describe('beats that need not be fresh', () => {
   it.each([
     ['breaks', breakOff],
     ['breaks in the middle of the answer', cutOff],
-  ])('are sent once more, and fresh, if the kept connection %s', async (_, handle) => {
+  ])('are sent once more on a fresh connection if the kept connection %s', async (_, handle) => {
     const { registry, beat } = await setUp([answer, handle]);
     await beat();
     await expect(beat()).resolves.toEqual(HEALTHY);
@@ -110,7 +110,7 @@ describe('beats that need not be fresh', () => {
     await expect(endOf(registry, 1)).resolves.toBe('peer');
   });
 
-  it('are lost if the fresh connection breaks, too', async () => {
+  it('are lost if the fresh connection also breaks', async () => {
     const { registry, beat } = await setUp([answer, breakOff, breakOff]);
     await beat();
     await expect(codeOf(beat())).resolves.toBe('REGISTRY_UNREACHABLE');
@@ -139,7 +139,7 @@ describe('beats that need not be fresh', () => {
     expect(seqs(registry)).toEqual([1, 2, 2]);
   });
 
-  it('are not sent again if no answer comes, and the connection is dropped', async () => {
+  it('are not sent again if no answer arrives, and the connection is dropped', async () => {
     const time = new ManualTime();
     const { handle, requested } = holdRequest();
     const { registry, beat } = await setUp([answer, handle], time);
@@ -166,7 +166,7 @@ describe('beats that need not be fresh', () => {
     expect(registry.sockets).toHaveLength(2);
   });
 
-  it('are answered on a connection that was released meanwhile, which is closed only then', async () => {
+  it('are answered on a connection that was released meanwhile, which is closed only after that', async () => {
     const { registry, link, beat } = await setUp();
     const answered = beat();
     await once(registry.server, 'connection');

@@ -1,4 +1,4 @@
-/** The subset of Node's HTTP and HTTPS agents that is needed here. */
+/** The subset of Node's HTTP and HTTPS agents that this file uses. */
 interface Agent {
   maxFreeSockets: number;
   readonly freeSockets: Readonly<Record<string, readonly { destroy(): unknown }[] | undefined>>;
@@ -10,8 +10,8 @@ interface AgentOptions {
 }
 
 /**
- * A connection that consecutive requests share. The first request opens it, and so does the next one after it was
- * closed; two requests at a time would wait for each other. An idle connection does not keep the process alive.
+ * A connection that consecutive requests share. The first request opens it, as does the next request after it was closed; concurrent
+ * requests wait for each other. An idle connection does not keep the process alive.
  */
 export class KeptConnection<Agents extends Agent> {
   readonly #open: (options: AgentOptions) => Agents;
@@ -28,7 +28,7 @@ export class KeptConnection<Agents extends Agent> {
     return this.#agent;
   }
 
-  /** Closes the connection: at once if it is idle, else after its answer. The next request opens another. */
+  /** Closes the connection: at once if it is idle, otherwise after its answer. The next request opens another one. */
   releaseConnection(): void {
     const { freeSockets } = this.#agent;
     this.#agent.maxFreeSockets = 0;

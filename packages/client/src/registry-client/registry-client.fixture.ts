@@ -31,7 +31,7 @@ import type {
 
 export const EPOCH = '0192f3a0-0000-7000-8000-000000000001';
 
-/** An instance as the registry would publish it. */
+/** An instance as the registry publishes it. */
 export function createInstance(fields: Partial<Instance> = {}): Instance {
   const service = fields.service ?? 'orders';
   return {
@@ -74,7 +74,7 @@ export function problemOf(code: ProblemCode): Problem {
   return { code, detail: `It is ${code}.`, fix: 'Do something.' };
 }
 
-/** The answer of a registry: a value, a refusal, or nothing because it is unreachable. */
+/** The answer of a registry: a value, a refusal, or none because the registry is unreachable. */
 type Reply<Value> = Result<Value, Problem> | 'unreachable';
 
 /** A fake registry: a test sets its next answers, and inspects the requests. */
@@ -208,7 +208,7 @@ export class FakeStream implements Watch {
     this.flush(frames, revision, epoch);
   }
 
-  /** Accepts the watch without sending anything. */
+  /** Accepts the watch without sending any data. */
   openOnly(): void {
     this.#sink.opened();
   }
@@ -223,7 +223,7 @@ export class FakeStream implements Watch {
     for (const frame of frames) this.#sink.frame(frame);
   }
 
-  /** Nothing has arrived for too long. */
+  /** Reports that no data has arrived for too long. */
   fallSilent(): void {
     this.#sink.silent?.();
     this.end();
@@ -245,7 +245,7 @@ function answered<Value>(reply: Reply<Value>): Result<Value, Problem> {
   return reply;
 }
 
-/** The side of a line that the registration holds. */
+/** The line as the registration sees it. */
 export class FakeLine implements Line {
   readonly events: string[] = [];
   currentProof: Proof | null = null;
@@ -281,7 +281,7 @@ export interface HttpRegistry {
   readonly requests: readonly SeenRequest[];
   readonly sockets: readonly Socket[];
   readonly server: Server;
-  /** Cuts every connection, too. May be called twice. */
+  /** Also cuts every connection. May be called twice. */
   close(): Promise<void>;
 }
 

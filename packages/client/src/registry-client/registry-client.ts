@@ -17,9 +17,8 @@ import type {
 export type Answer<Value> = Promise<Result<Value, Problem>>;
 
 /**
- * A client of a registry. A promise rejects only if no answer came (unreachable, timeout, closed); a refusal is an
- * answer. Every request is bounded by the client's own timeout and opens a connection of its own, which the instance
- * closes first; only beats may share one.
+ * A client of a registry. A promise rejects only if no answer arrived (unreachable, timeout, closed); a refusal is an answer. Every request
+ * is bounded by the client's own timeout and opens a connection of its own, which the instance closes first; only beats may share one.
  */
 export interface RegistryClient {
   /** The URL of the registry, for messages. */
@@ -33,7 +32,7 @@ export interface RegistryClient {
   leave(proof: Proof): Answer<null>;
   /** Opens the change feed. It delivers nothing before `watch` has returned. */
   watch(request: WatchRequest, sink: WatchSink): Watch;
-  /** Requests the whole view of one service, for when no stream works. A client without it only supports watches. */
+  /** Requests the whole view of one service; used when no stream works. A client without it only supports watches. */
   poll?(request: PollRequest): Answer<ServiceViewAnswer>;
   /** Closes all connections; every pending promise rejects. May be called twice. */
   close(): Promise<void>;
@@ -42,9 +41,9 @@ export interface RegistryClient {
 /** How to send a beat. */
 export interface BeatOptions {
   /**
-   * True: on a connection of its own, which proves that one can be made (the default). False: on a connection that is
-   * kept for the next beat; if it turns out to be closed, the beat is sent once more, at once and fresh, since a
-   * duplicate is harmless.
+   * True (the default): on a connection of its own, which proves that a new connection can be made. False: on a connection that is kept for
+   * the next beat; if that connection is closed, the beat is sent once more, at once and on a new connection, since a duplicate is
+   * harmless.
    */
   readonly fresh: boolean;
 }
@@ -84,17 +83,15 @@ export interface WatchSink {
   /** The registry accepted the watch; frames follow. `beatMs`: the requested silence, if the registry honours it. */
   opened(beatMs?: number): void;
   frame(frame: Frame): void;
-  /**
-   * Everything requested has been sent up to here; also sent with each comment beat, so that silence means a dead line.
-   */
+  /** All requested data up to this point has been sent; also called for each comment beat, so that silence means a dead line. */
   mark(cursor: Cursor): void;
   /** Calls `deliver`, which delivers everything that arrived at once. */
   batch(deliver: () => void): void;
-  /** Nothing arrived for too long, neither an answer nor a beat; `closed` follows. */
+  /** No data arrived for too long, neither an answer nor a beat; `closed` follows. */
   silent?(): void;
   /**
-   * `problem`: the registry refused or violated the protocol; null if the connection broke or we closed it. `trouble`:
-   * why it broke, if the user can fix that.
+   * `problem`: the registry refused or violated the protocol; null if the connection broke or the client closed it. `trouble`: why it
+   * broke, if the user can fix that.
    */
   closed(problem: Problem | null, connectError?: Error): void;
 }

@@ -6,7 +6,7 @@ import { Registries } from './registry-order.js';
 const listed = (): Registries<string> => new Registries(['a', 'b', 'c'], 'listed', seededRandom(1));
 
 describe('Registries, listed', () => {
-  it('begins with the first, and wraps around', () => {
+  it('starts with the first registry, and wraps around', () => {
     const registries = listed();
     expect(registries.round).toEqual(['a', 'b', 'c']);
     registries.failed('a');
@@ -16,7 +16,7 @@ describe('Registries, listed', () => {
     expect(registries.current).toBe('a');
   });
 
-  it('stays with the one that answered, and knows the better ones', () => {
+  it('stays with the registry that answered, and lists the preferred ones', () => {
     const registries = listed();
     registries.answered('c');
     expect(registries.current).toBe('c');
@@ -25,7 +25,7 @@ describe('Registries, listed', () => {
     expect(registries.better).toEqual([]);
   });
 
-  it('ignores a failure of one that is no longer current', () => {
+  it('ignores a failure of a registry that is no longer current', () => {
     const registries = listed();
     registries.failed('a');
     registries.failed('a');
@@ -34,7 +34,7 @@ describe('Registries, listed', () => {
 });
 
 describe('Registries, random', () => {
-  it('spreads the processes: each registry comes first about equally often', () => {
+  it('distributes the processes: each registry comes first about equally often', () => {
     const random = seededRandom(7);
     const firsts = { a: 0, b: 0, c: 0 };
     for (let i = 0; i < 3_000; i += 1) {
@@ -43,13 +43,13 @@ describe('Registries, random', () => {
     for (const count of Object.values(firsts)) expect(Math.abs(count - 1_000)).toBeLessThan(120);
   });
 
-  it('has no better ones', () => {
+  it('has no preferred registries', () => {
     const registries = new Registries(['a', 'b'], 'random', seededRandom(1));
     registries.failed(registries.current);
     expect(registries.better).toEqual([]);
   });
 
-  it('tries each once per round, after any history', () => {
+  it('tries each registry once per round, after any history', () => {
     const steps = fc.array(fc.tuple(fc.boolean(), fc.nat(4)));
     fc.assert(
       fc.property(fc.integer(), steps, (seed, history) => {

@@ -1,15 +1,14 @@
 import type { Random } from '@rollcall/core';
 
 /**
- * The order in which several registries are tried. `listed`: in the order of the list; processes return to an earlier
- * one once it is reachable, so that all meet at the same one. Use it for independent registries. `random`: each process
- * has an order of its own and stays with the one that works, so that callers spread. Use it only for replicas of one
- * registry.
+ * The order in which several registries are tried. `listed`: in the order of the list; processes return to an earlier one once it is
+ * reachable, so that all use the same one. Use it for independent registries. `random`: each process has an order of its own and stays with
+ * a registry that works, so that the load is distributed. Use it only for replicas of one registry.
  */
 export type RegistryOrder = 'listed' | 'random';
 export const REGISTRY_ORDERS: readonly RegistryOrder[] = ['listed', 'random'];
 
-/** The most registry URLs; a longer list is a mistake. */
+/** The maximum number of registry URLs; a longer list is probably a mistake. */
 export const MAX_REGISTRIES = 16;
 
 /**
@@ -48,13 +47,13 @@ export class Registries<Registry> {
     if (at !== -1) this.#at = at;
   }
 
-  /** Moves on from a registry that gave no answer; a no-op if another one is current by now. */
+  /** Moves on from a registry that gave no answer; a no-op if that registry is no longer the current one. */
   failed(registry: Registry): void {
     if (registry === this.current) this.#at = (this.#at + 1) % this.#all.length;
   }
 }
 
-/** Fisher and Yates, in Durstenfeld's form (CACM 7, 1964, algorithm 235): every order has the same chance. */
+/** The shuffle of Fisher and Yates, in Durstenfeld's form (CACM 7, 1964, algorithm 235): every order is equally likely. */
 function shuffled<Item>(items: readonly Item[], random: Random): readonly Item[] {
   const left = [...items];
   const drawn: Item[] = [];

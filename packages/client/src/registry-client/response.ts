@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 
-/** The longest answer to a request, in bytes; the largest real one, to a registration, is far smaller. */
+/** The maximum size of an answer, in bytes; the largest real answer, to a registration, is far smaller. */
 export const MAX_ANSWER_BYTES = 1024 * 1024;
 
-/** Calls `done` once with the whole text of an answer; with null if it was cut off or is longer than `maxBytes`. */
+/** Calls `done` once with the complete text of an answer, or with null if it was truncated or is longer than `maxBytes`. */
 export function collect(response: IncomingMessage, maxBytes: number, done: (text: string | null) => void): void {
   const chunks: Uint8Array[] = [];
   let size = 0;

@@ -10,7 +10,7 @@ function setUp() {
   return { time, log, logged, add };
 }
 
-it('logs a lasting problem once', () => {
+it('logs a continuing problem once', () => {
   const { time, logged, add } = setUp();
   expect(add('A')).toBe(true);
   for (let i = 0; i < 10; i += 1) {
@@ -29,7 +29,7 @@ it('treats alternating problems as new each time, but logs each at most once a m
   expect(logged).toEqual(['A', 'B', 'A', 'B']);
 });
 
-it('logs a recurring problem once a minute has passed since its last log line', () => {
+it('logs a recurring problem again after a minute', () => {
   const { time, log, logged, add } = setUp();
   add('A');
   log.over();

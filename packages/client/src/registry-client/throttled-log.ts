@@ -4,9 +4,8 @@ import type { Time } from '@rollcall/core';
 const LOG_INTERVAL_MS = 60_000;
 
 /**
- * Throttles log lines about problems: a lasting problem is logged once, a recurring one at most once a minute. Problems
- * are distinguished by their codes, of which there are few; other texts of the same code are not logged again, since
- * the registry may invent them.
+ * Throttles log lines about problems: a lasting problem is logged once, a recurring one at most once a minute. Problems are distinguished
+ * by their codes, of which there are few; other texts of the same code are not logged again, since the registry may vary them.
  */
 export class ThrottledLog {
   readonly #time: Time;
@@ -19,7 +18,7 @@ export class ThrottledLog {
     this.#time = time;
   }
 
-  /** Reports a problem; calls `log` at once, or not at all. Returns true if the problem differs from the current one. */
+  /** Reports a problem; calls `log` at once or not. Returns true if the problem differs from the current one. */
   add(code: string, log: () => void): boolean {
     const isNew = code !== this.#current;
     if (isNew) this.#isLogged = false;

@@ -4,7 +4,7 @@ import type { CredentialTerms, Log, OptionRule } from '@rollcall/core';
 import { credentialsOf } from '../transport/credentials.js';
 import type { SecureCredentials } from '../transport/credentials.js';
 
-/** The TLS terms between us and the registries. Files are read again before the next connection if they have changed. */
+/** The TLS settings between this process and the registries. Files are read again before the next connection if they have changed. */
 export interface RegistryTlsTerms extends CredentialTerms {
   /** The name for which the registry's certificate must be issued. Default: the host of its URL. */
   readonly serverName?: string | undefined;
@@ -28,9 +28,9 @@ export interface SecureRequestOptions {
 
 /** The TLS credentials for registries: one object for all of them, so that a problem with a file is logged once. */
 export class RegistryTls {
-  /** True if any term is set. */
+  /** True if any setting is given. */
   readonly isGiven: boolean;
-  /** True if we have a certificate to present. */
+  /** True if this process has a certificate to present. */
   readonly isShown: boolean;
   readonly #terms: RegistryTlsTerms;
   readonly #log: Log | undefined;
@@ -44,7 +44,7 @@ export class RegistryTls {
     this.#log = log;
     this.isGiven = Object.values(terms).some((one) => one !== undefined);
     this.isShown = (cert ?? certFile) !== undefined;
-    // the certificates that Node trusts take time to read, and may not be needed
+    // reading the certificates that Node trusts takes time, and they may not be needed
     if (this.isShown || (ca ?? caFile) !== undefined) this.#credentials = credentialsOf(terms, 'registryTls', log);
   }
 

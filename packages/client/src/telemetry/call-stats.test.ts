@@ -13,7 +13,7 @@ function createWorld(setting: Partial<WorldSetting> = {}): CallWorld {
 }
 
 describe('edges', () => {
-  it('report the last whole window: calls, failures and retries of each service', async () => {
+  it('report the last complete window: calls, failures and retries of each service', async () => {
     const world = createWorld({ instances: fleet('HEALTHY', 'HEALTHY') });
     let n = 0;
     world.tcp.script = (id) => ((n += 1) === 3 ? { afterMs: 1, failure: 'closed' } : { afterMs: 1, values: [id] });
@@ -38,7 +38,7 @@ describe('edges', () => {
       },
     ]);
     const targets = world.calls.edges()[0]?.targets ?? [];
-    // attempts: the retry is one more
+    // the attempts: the retry adds one
     expect(targets.reduce((sum, { calls }) => sum + calls, 0)).toBe(11);
     expect(new Set(targets.map(({ instance }) => instance))).toEqual(new Set(['a', 'b']));
     await world.time.advanceBy(EDGE_WINDOW_MS);
@@ -67,7 +67,7 @@ describe('edges', () => {
     expect(world.calls.edges()).toMatchObject([{ calls: 3, failures: 1 }]);
   });
 
-  it('report how long calls take, and how many are under way even if none has ended', async () => {
+  it('report the duration of calls, and the calls under way even if none has ended', async () => {
     const world = createWorld();
     await world.warmUp(100);
     world.play({ a: 'never', b: 'never', c: 'never' });
@@ -84,8 +84,8 @@ describe('edges', () => {
 });
 
 describe('the targets of an edge', () => {
-  it('report a circuit that opens, the worst first, before any window is over and after all calls', async () => {
-    // as a process that has just started
+  it('report a circuit that opens, the worst first, before any window has ended and after all calls', async () => {
+    // as in a process that has just started
     const time = new ManualTime();
     const two = createWorld({ time, instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: 'round-robin' } });
     const world = two.play({ a: { afterMs: 1, failure: 'refused' } });
@@ -116,7 +116,7 @@ describe('the targets of an edge', () => {
   });
 });
 
-it('a window ends where the next begins, and one that was never read does not count for another', () => {
+it('a window ends where the next begins, and an unread window is not added to another', () => {
   const counter = new CallCounter('orders');
   counter.ended(1, false, 4_999);
   counter.ended(1, true, 5_000);

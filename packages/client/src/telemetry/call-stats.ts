@@ -3,43 +3,34 @@ import { bucketOf, LatencyProfile } from '../balance/nodes/latency.js';
 import { EDGE_WINDOW_MS } from '../balance/nodes/window-counts.js';
 
 /**
- * The statistics of one called service in this process: the edge from it to there. The counts are of the last whole
- * window of 5 s, all protocols together; a service that was not called in it, has no call under way and no circuit that
- * is not closed, is left out.
+ * The statistics of one called service in this process: the edge from this service to the called one. The counts cover the last complete
+ * window of 5 s over all protocols. A service is left out if it was not called in that window, has no call under way, and all its circuits
+ * are closed.
  */
 export interface EdgeStats {
   readonly service: string;
-  /**
-   * The number of the window, 0 for none yet: it grows, and the same number means the same counts, which need not be
-   * sent again.
-   */
+  /** The number of the window, 0 before the first; it increases. The same number means the same counts, which need not be sent again. */
   readonly window: number;
   readonly windowMs: number;
-  /** Calls that ended in the window, however many attempts they took. */
+  /** Calls that ended in the window; several attempts of one call count once. */
   readonly calls: number;
-  /**
-   * Those of them that ended with an error that is neither the handler's (REMOTE) nor the caller's
-   * (CANCELLED).
-   */
+  /** Calls of these that ended with an error other than the handler's (REMOTE) or the caller's cancel (CANCELLED). */
   readonly failures: number;
-  /**
-   * Attempts after the first, without hedges: those follow no failure, and would make a healthy edge look like a bad one.
-   */
+  /** Attempts after the first, without hedges: a hedge follows no failure, and would make a healthy edge look bad. */
   readonly retries: number;
   /** Percentiles of the last 10 to 20 s, retries included: at most 19 % too high; null with fewer than 20 calls. */
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
-  /** Calls under way now. */
+  /** Calls currently under way. */
   readonly inFlight: number;
   /**
-   * The instances that were called in the window and those whose circuit is not closed now: attempts, all protocols
-   * together. At most
-   * 200, worst first.
+   * The instances that were called in the window and those whose circuit is currently not closed: attempts over all protocols. At most 200
+   * instances, those with the worst circuit and the most failures first.
    */
   readonly targets: readonly EdgeTarget[];
 }
 
-/** Counts the calls to one service. A sample costs some ns; nothing runs between samples. */
+/** Counts the calls to one service. A sample costs a few ns; no timer runs between samples. */
 export class CallCounter {
   readonly #service: string;
   readonly #latency = new LatencyProfile();
@@ -55,7 +46,7 @@ export class CallCounter {
     this.#service = service;
   }
 
-  /** A call has ended after `ms`. */
+  /** Records the end of a call after `ms`. */
   ended(ms: number, isFailure: boolean, now: number): void {
     if (now >= this.#turnsAt) this.#turn(now);
     this.#calls += 1;
@@ -69,7 +60,7 @@ export class CallCounter {
     this.#retries += 1;
   }
 
-  /** The last whole window; null if there was no call. */
+  /** The last complete window; null if it has no call. */
   stats(inFlight: number, now: number, targets: readonly EdgeTarget[] = []): EdgeStats | null {
     if (now >= this.#turnsAt) this.#turn(now);
     const isIdle = this.#lastCalls === 0 && this.#lastRetries === 0 && inFlight === 0;

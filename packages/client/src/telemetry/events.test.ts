@@ -27,7 +27,7 @@ class World extends CallWorld {
 const REFUSED: Plan = { afterMs: 1, failure: 'refused' };
 
 describe('events', () => {
-  it('report that the last instance is ejected, that no instance can be called, and that both are over', async () => {
+  it('report that the last instance is ejected, that no instance can be called, and the end of both', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: REFUSED });
     while (!world.calls.isEjected('a')) await world.ask(undefined, 300);
     expect(world.kinds).toEqual(['ejected', 'opened']);
@@ -45,7 +45,7 @@ describe('events', () => {
     expect(world.calls.explain('orders').protocols[0]?.state).toBe('CLOSED');
   });
 
-  it('report that the registry leaves no instance to call, and that it does again', async () => {
+  it('report that the states in the registry leave no callable instance, and when one is callable again', async () => {
     const world = new World({ instances: fleet('HEALTHY', 'HEALTHY') });
     await world.ask(undefined, 5);
     world.view.become(fleet('CRITICAL', 'CRITICAL'));
@@ -56,7 +56,7 @@ describe('events', () => {
     expect(world.kinds).toEqual(['opened', 'closed']);
   });
 
-  it('are not sent for a service without its first instances', async () => {
+  it('are not sent for a service before its first instances', async () => {
     const world = new World({ instances: [] });
     await world.ask(undefined, 5);
     world.view.become(fleet('HEALTHY'));
@@ -75,7 +75,7 @@ describe('events', () => {
     expect(world.meter.count('rollcall_call_sheds_total', { service: 'orders', cause: 'bulkhead' })).toBe(50);
   });
 
-  it('report hedges, and a budget that is empty', async () => {
+  it('report hedges, and an empty retry budget', async () => {
     const world = new World({ options: { hedgeRatio: 1 } });
     await world.warmUp();
     const plans: Plan[] = ['never', { afterMs: 1, values: ['second'] }];
@@ -101,12 +101,12 @@ describe('events', () => {
   it('never throw into a call', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: REFUSED });
     world.calls.onEvent(() => {
-      throw new Error('a bug of the user');
+      throw new Error('a bug in the application');
     });
     const soon = { deadlineMs: 200 };
     while (!world.calls.isEjected('a')) expect((await world.ask(soon, 300)).error?.code).toBe('TRANSPORT');
     expect(world.kinds).toEqual(['ejected', 'opened']);
-    expect(world.log.texts('error')[0]).toContain('a bug of the user');
+    expect(world.log.texts('error')[0]).toContain('a bug in the application');
   });
 
   it('end when the listener is removed, and when the client is closed', async () => {
@@ -124,7 +124,7 @@ describe('events', () => {
 });
 
 describe('a flood of events', () => {
-  it('is bounded: events beyond the bound are counted and not delivered', async () => {
+  it('is bounded: events beyond the limit are counted and not delivered', async () => {
     const [time, log] = [new ManualTime(), recordingLog()];
     const events = new CallerEvents(time, log);
     const received: CallerEvent[] = [];

@@ -7,15 +7,15 @@ import type { FailureKind } from '../transport/transport.js';
 /** The fields of all events. */
 export interface EventBase {
   readonly service: string;
-  /** Null: it concerns no single instance. */
+  /** Null: the event concerns no single instance. */
   readonly instance: InstanceId | null;
   /** Wall clock, ms since 1970. */
   readonly at: number;
 }
 
 /**
- * An instance gets no more calls from this process but probes, or only as a last resort. `failure`: the one that did
- * it.
+ * This process ejected an instance: it gets only probes, or calls for which no better instance exists. `failure`: the kind of the last
+ * failure.
  */
 export interface EjectedEvent extends EventBase {
   readonly kind: 'ejected';
@@ -25,7 +25,7 @@ export interface EjectedEvent extends EventBase {
   readonly failure: FailureKind;
 }
 
-/** It answers again and gets calls, few at first. `cause`: why it had been out. */
+/** An ejected instance answers again and gets calls, few at first. `cause`: why it was ejected. */
 export interface ReadmittedEvent extends EventBase {
   readonly kind: 'readmitted';
   readonly protocol: Protocol;
@@ -34,7 +34,7 @@ export interface ReadmittedEvent extends EventBase {
 }
 
 /**
- * The state of a service in this process: `CLOSED`, all well; `DEGRADED`, some are ejected; `OPEN`, no instance can be
+ * The state of a service in this process: `CLOSED`, no instance is ejected; `DEGRADED`, some are ejected; `OPEN`, no instance can be
  * called.
  */
 export type ServiceState = 'CLOSED' | 'DEGRADED' | 'OPEN';
@@ -44,17 +44,17 @@ export interface StateEvent extends EventBase {
   readonly kind: 'opened' | 'degraded' | 'closed';
   readonly protocol: Protocol;
   readonly instance: null;
-  /** `experience`: our own calls; `registry`: the states that the registry reports. */
+  /** `experience`: the results of our own calls; `registry`: the states that the registry reports. */
   readonly cause: 'experience' | 'registry';
 }
 
 /**
- * Why a call was not begun, or not sent: `bulkhead`, maxConcurrent; `limit`, the instances that could take it are full;
- * `congested`, too much waits to be written.
+ * Why a call was refused or not sent: `bulkhead`, maxConcurrent is reached; `limit`, the callable instances are full; `congested`, too much
+ * data waits to be written.
  */
 export type ShedCause = 'bulkhead' | 'limit' | 'congested';
 
-/** Happens often if it happens: at most one event a second for each service and cause. */
+/** A kind of event that may occur often: at most one event a second for each service and cause. */
 export interface ThrottledEvent extends EventBase {
   /** Occurrences since the last event of this kind, service and cause. */
   readonly count: number;
@@ -66,14 +66,14 @@ export interface ShedEvent extends ThrottledEvent {
   readonly cause: ShedCause;
 }
 
-/** A second attempt was sent beside a slow first one. `instance`: the second one's. */
+/** A second attempt was sent beside a slow first one. `instance`: that of the second attempt. */
 export interface HedgedEvent extends ThrottledEvent {
   readonly kind: 'hedged';
   readonly instance: InstanceId;
   readonly cause: 'slow';
 }
 
-/** A call was not repeated because the retry budget of its service is empty. `cause`: what it failed with. */
+/** A call was not repeated because the retry budget of its service is empty. `cause`: the kind of its failure. */
 export interface BudgetEvent extends ThrottledEvent {
   readonly kind: 'budget-exhausted';
   readonly cause: FailureKind;
@@ -84,10 +84,10 @@ export type CallerEvent = EjectedEvent | ReadmittedEvent | StateEvent | ShedEven
 
 export type CallerListener = (event: CallerEvent) => void;
 
-/** Events of one turn that are kept at most; more are counted and not delivered. */
+/** The maximum number of events kept in one turn; further events are counted and not delivered. */
 const MAX_PENDING_EVENTS = 256;
 const THROTTLE_MS = 1_000;
-/** Kinds × services that are slowed down separately. */
+/** The maximum number of combinations of kind and service that are throttled separately. */
 const MAX_THROTTLES = 1_024;
 
 interface Pace {
@@ -96,16 +96,15 @@ interface Pace {
 }
 
 /**
- * Notifies listeners of what happens to calls. They are called soon after, outside of the call that it happened to and
- * of its AsyncLocalStorage: what they throw is logged and does no harm. Nothing is made or kept while there are no
- * listeners.
+ * Notifies listeners of events of calls. They are called soon after the event, outside of the call and of its AsyncLocalStorage; errors
+ * that they throw are logged and affect no call. Without listeners no event is created or stored.
  */
 export class CallerEvents {
   readonly #time: Time;
   readonly #log: Log;
   readonly #listeners = new Set<CallerListener>();
   readonly #paces = new Map<string, Pace>();
-  /** Made where this was: it keeps no caller's AsyncLocalStorage. */
+  /** Bound to the async context of the constructor, so that it keeps no caller's AsyncLocalStorage alive. */
   readonly #deliver: () => void;
   #waiting: CallerEvent[] = [];
   #lost = 0;
@@ -127,7 +126,7 @@ export class CallerEvents {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Tells the listeners soon. */
+  /** Notifies the listeners soon. */
   emit(event: CallerEvent): void {
     if (!this.hasListeners) return;
     if (this.#waiting.length >= MAX_PENDING_EVENTS) {
@@ -138,7 +137,7 @@ export class CallerEvents {
     if (this.#waiting.length === 1) void Promise.resolve().then(this.#deliver);
   }
 
-  /** The number of frequent events to report now, this one included; 0: it is too soon after the last. */
+  /** The number of throttled events to report now, including this one; 0: the last report is too recent. */
   pace(service: string, kind: CallerEvent['kind'], cause: string): number {
     if (!this.hasListeners) return 0;
     const now = this.#time.now();
@@ -180,7 +179,7 @@ export class CallerEvents {
     try {
       listener(event);
     } catch (error) {
-      this.#log.error(`A listener to events about calls threw: ${messageOf(error)}`);
+      this.#log.error(`A listener for events of calls threw: ${messageOf(error)}`);
     }
   }
 }

@@ -35,7 +35,7 @@ it('an instance that is called over two protocols is one target', () => {
   expect(reported(lanes, 2)).toEqual([]);
 });
 
-it('counts stay with their instance: they do not move when more instances come, nor to one that takes the place of another', () => {
+it('counts stay with their instance: they do not move when instances are added, nor to a replacement in the same slot', () => {
   const lanes = [lane()] as const;
   const [{ balancer }] = lanes;
   balancer.update(createFleet(2), NOW);

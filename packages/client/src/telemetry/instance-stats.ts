@@ -3,24 +3,23 @@ import type { Circuit, EdgeTarget, InstanceId } from '@rollcall/core';
 import type { Node } from '../balance/nodes/node.js';
 import { CALLS, FAILURES } from '../balance/nodes/window-counts.js';
 
-/** As far as targets are concerned, a lane of a service. */
+/** The part of a service's upstream that the statistics of its instances need. */
 interface Nodes {
   readonly balancer: { readonly nodes: Iterable<Node> };
 }
 
-/** How bad a circuit is: more is worse. */
+/** The severity of a circuit: higher is worse. */
 const RANKS: Readonly<Record<Circuit, number>> = { closed: 0, 'half-open': 1, open: 2 };
 
 /**
- * The instances of a service that were called in the last whole window, over all protocols, and those whose circuit is
- * not closed. Read when a heartbeat is made; it looks at every node once, and computes latencies only of the `most`
- * in the worst state, worst first.
+ * The instances of a service that were called in the last whole window, over all protocols, and those whose circuit is not closed. Called
+ * for each heartbeat; it visits every node once, and computes latencies only for the `most` worst instances, worst first.
  */
 export function targetsOf(lanes: readonly Nodes[], now: number, max: number): readonly EdgeTarget[] {
   const found = new Map<InstanceId, Found>();
   for (const { balancer } of lanes) for (const node of balancer.nodes) note(found, node, now);
   if (found.size === 0) return [];
-  const worst = [...found.values()].toSorted(byBadness).slice(0, max);
+  const worst = [...found.values()].toSorted(compareSeverity).slice(0, max);
   return worst.map(({ instance, calls, failures, circuit, nodes }) => {
     const p99s = nodes.map((node) => node.latency.p99Ms(now) ?? -1);
     const p99Ms = Math.max(...p99s);
@@ -28,8 +27,8 @@ export function targetsOf(lanes: readonly Nodes[], now: number, max: number): re
   });
 }
 
-/** Compares them, worst first: by circuit, then by failures, then by calls. */
-export function byBadness(one: TargetStats, other: TargetStats): number {
+/** Orders instances by circuit, then by failures, then by calls, the worst first. */
+export function compareSeverity(one: TargetStats, other: TargetStats): number {
   return RANKS[other.circuit] - RANKS[one.circuit] || other.failures - one.failures || other.calls - one.calls;
 }
 

@@ -19,16 +19,13 @@ export interface CallInstruments {
   readonly fallbacks: Counter<readonly ['service']>;
 }
 
-/** Makes the instruments. `outcome` is `success` or the error's code in lower case. */
+/** Creates the instruments. `outcome` is `success` or the code of the error in lower case. */
 export function callInstruments(meter: Meter): CallInstruments {
   return {
-    seconds: meter.histogram('rollcall_call_seconds', 'Time of a call, retries included.', ['service', 'outcome']),
-    failures: meter.counter('rollcall_call_attempt_failures_total', 'Attempts that failed, by kind.', [
-      'service',
-      'kind',
-    ]),
+    seconds: meter.histogram('rollcall_call_seconds', 'Duration of a call, retries included.', ['service', 'outcome']),
+    failures: meter.counter('rollcall_call_attempt_failures_total', 'Failed attempts, by kind.', ['service', 'kind']),
     retries: meter.counter('rollcall_call_retries_total', 'Attempts after the first one, without hedges.', ['service']),
-    hedges: meter.counter('rollcall_call_hedges_total', 'Attempts beside a slow first one.', ['service']),
+    hedges: meter.counter('rollcall_call_hedges_total', 'Second attempts beside a slow first one.', ['service']),
     exhaustions: meter.counter(
       'rollcall_call_budget_exhausted_total',
       'Attempts that were not made because the retry budget was empty.',
@@ -40,16 +37,18 @@ export function callInstruments(meter: Meter): CallInstruments {
     ]),
     waits: meter.counter(
       'rollcall_call_waits_total',
-      'Calls that waited because no instance took them at first, by the reason.',
+      'Calls that waited because no instance accepted them at first, by reason.',
       ['service', 'reason'],
     ),
-    ejections: meter.counter('rollcall_call_ejections_total', 'Instances taken out by the breaker.', [
+    ejections: meter.counter('rollcall_call_ejections_total', 'Instances ejected by the circuit breaker.', [
       'service',
       'cause',
     ]),
-    fallbacks: meter.counter('rollcall_call_fallbacks_total', 'Failed calls that a fallback gave an answer.', [
-      'service',
-    ]),
+    fallbacks: meter.counter(
+      'rollcall_call_fallbacks_total',
+      'Failed calls for which a fallback returned a response.',
+      ['service'],
+    ),
   };
 }
 
@@ -59,21 +58,21 @@ const STATE_KINDS: Readonly<Record<ServiceState, StateEvent['kind']>> = {
   CLOSED: 'closed',
 };
 
-/** No service can have this name. */
+/** This label is not a valid name of a service. */
 const UNKNOWN_LABEL = '(unknown)';
 
-type Known = Pick<ServiceView, 'status' | 'instances'>;
+type ViewState = Pick<ServiceView, 'status' | 'instances'>;
 
-/** Whose calls they are. */
+/** The called service. */
 interface Subject {
   readonly service: string;
-  readonly view: Known;
+  readonly view: ViewState;
 }
 
 /** Counts and reports the events of the calls of one service. */
 export class ServiceEvents implements LaneEvents {
   readonly #service: string;
-  readonly #view: Known;
+  readonly #view: ViewState;
   #isNamed = false;
   readonly #time: Time;
   readonly #instruments: CallInstruments;
@@ -117,7 +116,7 @@ export class ServiceEvents implements LaneEvents {
     this.#instruments.waits.add(1, this.#label, reason.toLowerCase());
   }
 
-  /** `instance`: where the second attempt went. */
+  /** `instance` is that of the second attempt. */
   hedged(instance: InstanceId): void {
     this.#instruments.hedges.add(1, this.#label);
     const count = this.#events.pace(this.#service, 'hedged', 'slow');
@@ -144,8 +143,8 @@ export class ServiceEvents implements LaneEvents {
   }
 
   /**
-   * The label of a service. Names of unknown services may come from untrusted input, and a label must not: all of them
-   * share one label. A service that was known keeps its name.
+   * The label of a service. Names of unknown services may come from untrusted input and must not become labels: all of them share one
+   * label. A service that was known before keeps its name.
    */
   get #label(): string {
     if (this.#isNamed) return this.#service;

@@ -6,12 +6,12 @@ export interface Pick {
   /** Monotonic, ms. */
   readonly at: number;
   readonly instance: InstanceId;
-  /** The one it was in. */
+  /** The tier of the instance at the pick. */
   readonly tier: number;
   readonly reason: PickReason;
-  /** True if it probed whether an ejected instance works again. */
+  /** True if the attempt was the probe of an ejected instance. */
   readonly isProbe: boolean;
-  /** `success`, the kind of the failure, or `cancelled`; null: under way. */
+  /** `success`, the kind of the failure, or `cancelled`; null: the attempt is under way. */
   readonly outcome: string | null;
   /** Null: under way. */
   readonly ms: number | null;
@@ -30,7 +30,7 @@ interface Slot {
   endedAt: number;
 }
 
-/** The last 16 picks, for people. The slots are created once: recording a pick allocates nothing. */
+/** The last 16 picks, for display. The slots are created once: recording a pick allocates no memory. */
 export class PickLog {
   readonly #slots: readonly Slot[] = Array.from({ length: KEPT }, () => ({
     number: 0,
@@ -44,7 +44,7 @@ export class PickLog {
   }));
   #last = 0;
 
-  /** Returns its number, under which its outcome is noted. */
+  /** Returns the number of the pick, under which its outcome is recorded. */
   note(
     pick: { readonly reason: PickReason; readonly isProbe: boolean },
     instance: InstanceId,
@@ -65,7 +65,7 @@ export class PickLog {
     return number;
   }
 
-  /** Records its result, unless it is forgotten already. */
+  /** Records the outcome, unless the pick is no longer listed. */
   settle(number: number, outcome: string, now: number): void {
     const slot = this.#slots[number % KEPT];
     if (slot === undefined || slot.number !== number || number === 0) return;

@@ -18,8 +18,8 @@ export interface LaneEvents {
 }
 
 /**
- * OPEN: no instance can be called. DEGRADED: some are ejected. CLOSED: all well. `mayBeEjected`: false if it is known
- * that none is; then the first one that can be called is enough to know.
+ * OPEN: no instance can be called. DEGRADED: some instances are ejected. CLOSED: none is ejected. `mayBeEjected` is false if no instance is
+ * known to be ejected; then the search ends at the first callable instance.
  */
 export function stateOf(nodes: Iterable<Node>, selector: Selector, mayBeEjected: boolean): ServiceState {
   let isUsable = false;

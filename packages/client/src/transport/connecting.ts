@@ -1,21 +1,19 @@
 import type { Failure } from './transport.js';
 
-/**
- * A connection is late when it takes this multiple of what the last one to the same instance took: it knows the path.
- */
+/** A connection is late when it takes this multiple of the last connect time to the same instance. */
 const MULTIPLE = 3;
 /** A connection attempt without waiting calls is given up after this time, ms. */
 export const GIVE_UP_MS = 15_000;
-/** Connections to one instance that may be late at once; with fewer, a call opens a fresh one. */
+/** The maximum number of late connections to one instance; with fewer, a call opens a new one. */
 export const MAX_LATE_CONNECTIONS = 3;
 
-/** Another connection to the same instance opened first. */
+/** The failure of a request whose connection was overtaken by another one to the same instance. */
 export const MOVED: Failure = { kind: 'moved', cause: new Error('another connection to the instance opened first') };
 
 /**
- * The state of opening connections to one instance, the identity check included. A connection that is late is not
- * ended: the path or the instance may just be slow, and a call without an alternative waits for it. It is only said to
- * be late, so that calls may go to other instances, or over a fresh connection.
+ * The state of opening connections to one instance, the identity check included. A connection that is late is not ended: the path or the
+ * instance may just be slow, and a call without an alternative waits for it. It is only marked as late, so that calls may use other
+ * instances, or a new connection.
  */
 export class Connecting {
   readonly #leastMs: number;
@@ -23,7 +21,7 @@ export class Connecting {
   #stall: Failure | null = null;
   #stalledAt = -Infinity;
 
-  /** `leastMs`: no connection is late before, ms. */
+  /** `leastMs` is the minimum time before a connection counts as late, ms. */
   constructor(leastMs: number) {
     this.#leastMs = leastMs;
   }
@@ -34,20 +32,20 @@ export class Connecting {
   }
 
   /**
-   * Why connections take long: the same object for those that are late together. Null: none is, or one opened since.
+   * Why connections are slow; the same object for connections that are late together. Null: no connection is late, or one has opened since.
    */
   get stall(): Failure | null {
     return this.#stall;
   }
 
-  /** A connection is late. `what`: what did not happen yet, at which address; `ms`: since when. */
+  /** Records that a connection is late. `what`: the missing step and the address; `ms`: the elapsed time. */
   late(what: string, ms: number, now: number): void {
     if (this.#stall !== null && now < this.#stalledAt + this.patienceMs) return;
     this.#stalledAt = now;
     this.#stall = { kind: 'unreachable', cause: new Error(`${what} within ${Math.round(ms)} ms`) };
   }
 
-  /** A connection opened after this time, ms. */
+  /** Records a connection that opened after this time, ms. */
   opened(ms: number): void {
     this.#lastMs = ms;
     this.#stall = null;
@@ -56,7 +54,7 @@ export class Connecting {
 
 /** A connection that several exchanges share. */
 export interface Shared {
-  /** Nothing may be sent over it any more. */
+  /** True if no request may be sent over the connection any more. */
   readonly isOver: boolean;
   readonly isOpen: boolean;
   readonly isLate: boolean;
@@ -65,9 +63,8 @@ export interface Shared {
 }
 
 /**
- * The connection of a pool that a request should take: the open one with the fewest exchanges, else one that is
- * opening. Null: open another one, because there are fewer than `size` and all are busy, or because those that open are
- * late. Takes out those that are over.
+ * The connection of a pool that a request should take: the open one with the fewest exchanges, otherwise one that is opening. Null: open
+ * another one, because all are busy and there are fewer than `size`, or because the opening ones are late. Removes closed connections.
  */
 export function pooled<One extends Shared>(connections: One[], size: number): One | null {
   let best: One | null = null;
@@ -87,7 +84,7 @@ export function pooled<One extends Shared>(connections: One[], size: number): On
   return best.pending === 0 || connections.length - late >= size ? best : null;
 }
 
-/** Open ones come first, late ones last; of those that are alike, the one with fewer exchanges. */
+/** Open connections come first, late ones last; between equals, the one with fewer exchanges. */
 function isBetter(one: Shared, other: Shared): boolean {
   const [rank, otherRank] = [rankOf(one), rankOf(other)];
   return rank === otherRank ? one.pending < other.pending : rank < otherRank;

@@ -3,17 +3,17 @@ import { systemTime } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { breakingWire, deadPort, KeptSink, targetOf, TERMS } from './transport.fixture.js';
+import { breakingWire, deadPort, RecordingSink, targetOf, TERMS } from './transport.fixture.js';
 import type { Settled, Toy, Wire } from './transport.fixture.js';
 import type { Channel, Transport } from './transport.js';
 
-/** How the suite drives one transport. */
+/** The functions with which the suite drives one transport. */
 export interface TransportHarness<Request> {
   toy(): Promise<Toy>;
   /** With one connection for each instance, and a connect timeout of 500 ms. */
   transport(time: Time): Transport<Request>;
   request(data: unknown): Request;
-  /** The value of a toy's answer to `request(data)`. */
+  /** The value in the answer of a test server to `request(data)`. */
   valueOf(value: unknown): unknown;
 }
 
@@ -51,7 +51,7 @@ class Bench<Request> {
   }
 
   ask(channel: Channel<Request>, data: unknown): Promise<Settled> {
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     channel.send(this.harness.request(data), TERMS, sink);
     return sink.settled;
   }
@@ -81,16 +81,16 @@ function itAnswers<Request>(bench: Bench<Request>): void {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
     const before = systemTime.now();
-    const first = new KeptSink();
+    const first = new RecordingSink();
     const waited = channel.send(bench.harness.request(1), TERMS, first);
     await first.settled;
     expect(waited.openedAt).toBeGreaterThan(before);
   });
 
-  it('answers a ping of a service that is itself', async () => {
+  it('answers a ping of the instance itself', async () => {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     channel.ping(TERMS, sink);
     expect((await sink.settled).failure).toBeNull();
   });
@@ -103,13 +103,13 @@ function itReportsFailuresAsText<Request>(bench: Bench<Request>): void {
     expect(failure).toMatchObject({ kind: 'refused', cause: { code: 'ECONNREFUSED' } });
   });
 
-  it('waits on when the identity check is late, and reports that connections to it stall', async () => {
+  it('continues to wait when the identity check is late, and reports that connections to the instance stall', async () => {
     const time = new ManualTime();
     const service = await bench.toy();
     service.id = null;
     const requested = service.nextRequest();
     const channel = (await bench.transport(time)).channel(targetOf(service));
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     const exchange = channel.send(bench.harness.request(1), TERMS, sink);
     await requested;
     time.advance(499);
@@ -120,13 +120,13 @@ function itReportsFailuresAsText<Request>(bench: Bench<Request>): void {
     expect([exchange.isSent, sink.isSettled]).toEqual([false, false]);
   });
 
-  it('gives up a connection that does not open and that no call waits for, and leaves no timer', async () => {
+  it('gives up a connection that does not open if no call waits for it, and leaves no timer', async () => {
     const time = new ManualTime();
     const service = await bench.toy();
     service.id = null;
     const requested = service.nextRequest();
     const channel = (await bench.transport(time)).channel(targetOf(service));
-    channel.send(bench.harness.request(1), TERMS, new KeptSink()).cancel();
+    channel.send(bench.harness.request(1), TERMS, new RecordingSink()).cancel();
     await requested;
     time.advance(500);
     time.advance(15_000);
@@ -165,11 +165,11 @@ function itChecksIdentity<Request>(bench: Bench<Request>): void {
 }
 
 function itCancels<Request>(bench: Bench<Request>): void {
-  it('delivers nothing after it was cancelled, and serves other requests', async () => {
+  it('delivers no value of a cancelled request, and serves other requests', async () => {
     const service = await bench.toy();
     service.habit = 'hold';
     const channel = (await bench.transport()).channel(targetOf(service));
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     const received = service.nextRequest().then(() => service.nextRequest());
     const exchange = channel.send(bench.harness.request(1), TERMS, sink);
     await received;
@@ -180,10 +180,10 @@ function itCancels<Request>(bench: Bench<Request>): void {
     expect(sink).toMatchObject({ isSettled: false, values: [] });
   });
 
-  it('does not send what was cancelled before the connection was open', async () => {
+  it('does not send a request that was cancelled before the connection was open', async () => {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     channel.send(bench.harness.request('cancelled'), TERMS, sink).cancel();
     expect((await bench.ask(channel, 'wanted')).failure).toBeNull();
     expect(service.received).toEqual(['wanted']);
@@ -192,7 +192,7 @@ function itCancels<Request>(bench: Bench<Request>): void {
 }
 
 function itEnds<Request>(bench: Bench<Request>): void {
-  it('ends what is under way when it is closed, refuses what comes later, and leaves no connection', async () => {
+  it('ends requests under way when it is closed, refuses later ones, and leaves no connection', async () => {
     const service = await bench.toy();
     service.habit = 'hold';
     const made = await bench.transport();
@@ -208,7 +208,7 @@ function itEnds<Request>(bench: Bench<Request>): void {
     await expect.poll(() => service.open).toBe(0);
   });
 
-  it('lets the calls to an instance that is gone end before it closes their connection', async () => {
+  it('lets the calls to a removed instance end before it closes their connection', async () => {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
     await bench.ask(channel, 1);
@@ -225,7 +225,7 @@ function itEnds<Request>(bench: Bench<Request>): void {
     const channel = storage.run('the first request', () => made.channel(targetOf(service)));
     await storage.run('the first request', () => bench.ask(channel, 1));
     const seen = await new Promise((resolve) => {
-      const sink = new KeptSink();
+      const sink = new RecordingSink();
       service.habit = 'hang-up';
       channel.send(bench.harness.request(2), TERMS, {
         next: () => {},
@@ -238,7 +238,7 @@ function itEnds<Request>(bench: Bench<Request>): void {
   });
 }
 
-/** Places in the answers at which the connection breaks. */
+/** Positions in the answers at which the connection breaks. */
 const BREAKS = 20;
 
 function itSurvives<Request>(bench: Bench<Request>): void {

@@ -10,15 +10,15 @@ export type SecureCredentials = Credentials<SecureContext>;
 
 /** Throws OPTION_INVALID for a certificate, key or file that cannot be read. */
 export function credentialsOf(terms: CredentialTerms, option: string, log: Log = silentLog): SecureCredentials {
-  return new Credentials({ terms, option, log, stamp, read, build });
+  return new Credentials({ terms, option, log, stamp: fileVersion, read, build });
 }
 
 function read(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-/** The identity of a file, or of the target of a link: platforms change links. */
-function stamp(path: string): string {
+/** The version of a file, or of the target of a link: container platforms update files by changing links. */
+function fileVersion(path: string): string {
   const { mtimeNs, size, ino } = statSync(path, { bigint: true });
   return `${mtimeNs}-${size}-${ino}`;
 }
@@ -28,7 +28,7 @@ const ONE_CERTIFICATE = /-----BEGIN [A-Z ]*CERTIFICATE-----[^-]*-----END [A-Z ]*
 const certificateOf = (text: string): X509Certificate => new X509Certificate(text);
 
 function build({ ca, cert, key }: Pem): SecureContext {
-  // Node passes over what is none
+  // Node ignores lines that are not certificates
   for (const [text] of (ca ?? '').matchAll(ONE_CERTIFICATE)) certificateOf(text);
   return createSecureContext({ ca, cert, key });
 }

@@ -1,20 +1,20 @@
 import { addressOf, isRecord, printableText } from '@rollcall/core';
 import type { Failure, Target } from './transport.js';
 
-/** UTF-16 code units: as long as ids may be. */
+/** The maximum length of an id, in UTF-16 code units. */
 const MAX_ID_LENGTH = 128;
 
 /**
- * True if the peer must identify itself when a connection opens. Only an instance that registered itself knows its id; an address that was
- * written down by hand has none to compare with.
+ * True if the peer must identify itself when a connection opens. Only an instance that registered itself knows its id; a configured address
+ * has no id to compare.
  */
 export function hasIdentity(target: Target): boolean {
   return target.instance.source === 'native';
 }
 
 /**
- * Compares an answer to Heartbeat-1 with the expected identity. Null: they match. Anything else is another process,
- * also where no answer came: a registered instance answers.
+ * Compares an answer to Heartbeat-1 with the expected identity. Null: they match. Otherwise another process answers, or one gave no valid
+ * answer, although a registered instance always does.
  */
 export function identityFailure(target: Target, answer: unknown): Failure | null {
   const { instance, endpoint } = target;
@@ -22,7 +22,7 @@ export function identityFailure(target: Target, answer: unknown): Failure | null
   const found =
     isRecord(answer) && typeof answer['instance'] === 'string'
       ? `the instance ${printableText(answer['instance'], MAX_ID_LENGTH)}`
-      : 'a process that does not give its id';
+      : 'a process that does not report its id';
   const text = `At ${addressOf(endpoint)} ${found} answers, not ${instance.id}`;
   return { kind: 'misdirected', cause: new Error(text) };
 }

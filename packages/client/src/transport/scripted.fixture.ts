@@ -8,7 +8,7 @@ export type Plan =
   | { readonly afterMs: number; readonly failure: FailureKind; readonly retryAfterMs?: number }
   | 'never';
 
-/** One attempt, as an instance saw it. */
+/** One attempt, as received by an instance. */
 export interface Seen<Request> {
   readonly instance: InstanceId;
   readonly request: Request;

@@ -12,9 +12,9 @@ import { GrpcTransport } from './grpc/grpc.js';
 import { headersWith, httpRequest } from './http/message.js';
 import { requestFrame, tcpRequest } from './tcp/message.js';
 import type { AttemptTrace, CallTrace, CallTracer, TracedAttempt, TracedCall } from './tracing.js';
-import { KeptSink, targetOf } from './transport.fixture.js';
+import { RecordingSink, targetOf } from './transport.fixture.js';
 
-/** Writes down what it is told, in order. */
+/** A tracer that records its calls, in order. */
 class RecordingTracer implements CallTracer {
   readonly lines: string[] = [];
   readonly calls: TracedCall[] = [];
@@ -55,7 +55,7 @@ function world(tracer: CallTracer, time = new ManualTime()): CallWorld {
   });
 }
 
-it('follows a call, its attempts, and their outcomes', async () => {
+it('receives a call, its attempts, and their outcomes', async () => {
   const tracer = new RecordingTracer();
   const made = world(tracer).play({ a: { afterMs: 1, failure: 'refused' }, b: { afterMs: 1, failure: 'refused' } });
   await made.ask({ deadlineMs: 1_000 });
@@ -79,7 +79,7 @@ it('reports each value and the success', async () => {
   expect(tracer.lines.slice(2)).toEqual(['send 1', `value 1 ${String(value)}`, 'done 1 success', 'ended well']);
 });
 
-it('ends once for a call that was refused, cancelled or closed', async () => {
+it('ends a call once if it is refused, cancelled or closed', async () => {
   const tracer = new RecordingTracer();
   const made = world(tracer).play({ a: 'never', b: 'never' });
   await made.ask({ signal: AbortSignal.abort() });
@@ -115,7 +115,7 @@ it('sends the carrier of a tracer with the payload', () => {
   });
 });
 
-it('replaces headers of the same names, so that none is there twice', () => {
+it('replaces headers with the same names, so that none is duplicated', () => {
   const request = httpRequest('/orders/7', { headers: { Traceparent: '00-of-the-user', accept: 'text/plain' } });
   if (request instanceof Promise) throw new Error('a request without a body is ready at once');
   const headers = headersWith(request, carried, targetOf({ port: 1, protocol: 'http' }), false);
@@ -137,7 +137,7 @@ it('sends it as headers over gRPC', async () => {
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  const sink = new KeptSink();
+  const sink = new RecordingSink();
   transport.channel(targetOf({ port, protocol: 'grpc' }, 'api')).send(echo(1), carried, sink);
   expect((await sink.settled).failure).toBeNull();
   expect(receivedHeaders).toMatchObject({ traceparent: '00-ab', 'grpc-timeout': '500m' });

@@ -1,23 +1,23 @@
 import type { Endpoint, Instance, Protocol, RollcallError } from '@rollcall/core';
 
-/** Why an attempt was made: it was the first, another had failed or took too long, or a slow one was hedged. */
+/** The reason for an attempt: it is the first, a retry after a failed or slow one, or a hedge beside a slow one. */
 export type PickReason = 'first' | 'retry' | 'hedge';
 
 /**
- * The data that is sent with an attempt so that its server knows the trace: names (lower case) and values, both plain
- * words.
+ * The data that is sent with an attempt so that its server knows the trace: header names (lower case) and values, without special
+ * characters.
  */
 export type Carrier = Readonly<Record<string, string>>;
 
-/** A call, when it begins. */
+/** A call, at its beginning. */
 export interface TracedCall {
   readonly service: string;
   readonly protocol: Protocol;
-  /** Under which statistics are kept: a Nest pattern, `GET /orders`, `Service/Method`. */
+  /** The name for statistics: a Nest pattern, `GET /orders` or `Service/Method`. */
   readonly method: string;
   /** `event`: no response is awaited. */
   readonly shape: 'value' | 'stream' | 'event';
-  /** As its transport gets it: a `TcpRequest`, `HttpRequest` or `GrpcRequest`. */
+  /** The request as the transport gets it: a `TcpRequest`, `HttpRequest` or `GrpcRequest`. */
   readonly request: unknown;
 }
 
@@ -25,32 +25,32 @@ export interface TracedCall {
 export interface TracedAttempt {
   readonly instance: Instance;
   readonly endpoint: Endpoint;
-  /** From 1; what one level up repeated counts. */
+  /** Starts at 1; attempts of a retry one level up are included. */
   readonly number: number;
   readonly reason: PickReason;
   readonly isProbe: boolean;
 }
 
 /**
- * Follows calls, to trace them. Everything here is called synchronously in the way of a call and
- * must not throw; a process without a tracer pays one comparison for each call and each attempt.
+ * Traces calls. All methods are called synchronously during a call and must not throw; a process without a tracer pays one comparison for
+ * each call and each attempt.
  */
 export interface CallTracer {
-  /** A call begins, in the AsyncLocalStorage of its caller. Null: this call is not traced. */
+  /** Called when a call begins, in the AsyncLocalStorage of its caller. Null: this call is not traced. */
   begin(call: TracedCall): CallTrace | null;
 }
 
-/** One call that is followed. */
+/** The trace of one call. */
 export interface CallTrace {
   attempt(attempt: TracedAttempt): AttemptTrace;
-  /** The last word, once; null: all was well. Attempts whose end was not told have been given up. */
+  /** Called once, at the end; null: success. Attempts whose end was not reported have been abandoned. */
   ended(error: RollcallError | null): void;
 }
 
-/** One attempt that is followed. */
+/** The trace of one attempt. */
 export interface AttemptTrace {
   readonly carrier: Carrier;
-  /** Sends it: what instrumented libraries do meanwhile belongs to this attempt. */
+  /** Sends the attempt; spans of instrumented libraries belong to it meanwhile. */
   within<Result>(send: () => Result): Result;
   /** Called with each received value: over HTTP an `HttpAnswer`, or the transport's equivalent. */
   value(value: unknown): void;

@@ -12,12 +12,12 @@ export const TERMS: Terms = { remainingMs: 5_000, attempt: 1 };
 
 export interface Settled {
   readonly values: readonly unknown[];
-  /** Null: it was completed. */
+  /** Null: the attempt succeeded. */
   readonly failure: Failure | null;
 }
 
 /** A sink that records its calls, and fails the test at a second end. */
-export class KeptSink implements Sink {
+export class RecordingSink implements Sink {
   readonly values: unknown[] = [];
   readonly settled: Promise<Settled>;
   isSettled = false;
@@ -54,38 +54,38 @@ export class KeptSink implements Sink {
   }
 }
 
-/** The reaction of a toy service to a request: `hold` leaves it unanswered, `hang-up` breaks the connection. */
-export type Habit = 'answer' | 'hold' | 'hang-up' | 'fail';
+/** The reaction of the test server to a request: `hold` leaves it unanswered, `hang-up` breaks the connection. */
+export type Behaviour = 'answer' | 'hold' | 'hang-up' | 'fail';
 
-/** A service of a few lines that speaks one protocol and counts. */
+/** A minimal server that speaks one protocol and counts. */
 export interface Toy {
-  /** The identity it answers with; null: it does not answer. */
+  /** The id that it reports; null: it does not answer the identity check. */
   id: string | null;
-  habit: Habit;
+  habit: Behaviour;
   readonly port: number;
   readonly protocol: Protocol;
-  /** Connections so far, and how many are open. */
+  /** The number of connections so far, and the number of open ones. */
   readonly connections: number;
   readonly open: number;
   /** The number of identity checks it received. */
   readonly identityCalls: number;
   /** The received requests, in order. */
   readonly received: readonly unknown[];
-  /** Resolves when the next of them has arrived. */
+  /** Resolves when the next request has arrived. */
   nextRequest(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** The way to a toy, as the catalog would describe it. */
+/** A target for the test server, as the catalog would describe it. */
 export function targetOf(toy: Pick<Toy, 'port' | 'protocol'>, source: Source = 'native'): Target {
   const endpoint = { protocol: toy.protocol, host: '127.0.0.1', port: toy.port, tls: false };
   return { instance: createInstance({ id: 'orders-1', endpoints: [endpoint], source }), endpoint };
 }
 
-/** Counts connections; a protocol adds what it answers. */
+/** Counts connections; each protocol adds its answers. */
 export abstract class ToyService implements Toy {
   id: string | null = 'orders-1';
-  habit: Habit = 'answer';
+  habit: Behaviour = 'answer';
   abstract readonly protocol: Protocol;
   connections = 0;
   identityCalls = 0;
@@ -149,7 +149,7 @@ class TcpToy extends ToyService {
       this.received.push(data);
       if (this.habit === 'answer' && id !== undefined)
         socket.write(encodeFrame({ id, response: data, isDisposed: true }));
-      if (this.habit === 'fail') socket.write(encodeFrame({ id, err: 'no such order' }));
+      if (this.habit === 'fail') socket.write(encodeFrame({ id, err: 'no order found' }));
       if (this.habit === 'hang-up') socket.destroy();
     }
     this.receive();
@@ -173,7 +173,7 @@ class HttpToy extends ToyService {
     } else {
       this.received.push(text === '' ? request.url : JSON.parse(text));
       if (this.habit === 'answer') response.end(text);
-      if (this.habit === 'fail') response.writeHead(400).end('no such order');
+      if (this.habit === 'fail') response.writeHead(400).end('no order found');
       if (this.habit === 'hang-up') request.socket.destroy();
     }
     this.receive();
@@ -194,10 +194,10 @@ export async function httpToy(): Promise<Toy> {
   return new HttpToy(server);
 }
 
-/** The way to a toy over a wire that breaks after a number of bytes of its answers, on each connection. */
+/** A target behind a proxy that breaks each connection after a number of bytes of its answers. */
 export interface Wire {
   readonly port: number;
-  /** Bytes of answers that have arrived. */
+  /** The number of received bytes of answers. */
   readonly passed: number;
   close(): Promise<void>;
 }

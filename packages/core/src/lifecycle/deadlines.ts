@@ -15,18 +15,18 @@ export interface ClockEvent {
 export interface Forecast {
   readonly state: State | 'REMOVED';
   readonly afterMs: number;
-  /** The heartbeat that prevents the transition, or both of them (`PROOF`); null if nothing prevents it. */
+  /** The heartbeat that prevents the transition, or both of them (`PROOF`); null if no heartbeat prevents it. */
   readonly unless: 'HEARTBEAT_1' | 'HEARTBEAT_2' | 'PROOF' | null;
 }
 
-// When the deadlines are if no heartbeat comes, monotonic ms. `due` and `forecast` share them.
+// The deadlines if no heartbeat arrives, monotonic ms. `due` and `forecast` share them.
 
 const after = (since: number, intervals: number, { intervalMs }: Policy): number => since + intervals * intervalMs;
 
 /** REGISTERING → CRITICAL. */
 const unprovedAt = ({ bornAt }: Vitals, policy: Policy): number => after(bornAt, policy.unprovedAfter, policy);
 
-/** UNHEALTHY → CRITICAL by silence in both directions; the last callable instance of a service has more time. */
+/** UNHEALTHY → CRITICAL by silence in both directions; the last callable instance of a service gets more time. */
 const criticalAt = (vitals: Vitals, policy: Policy, { otherCallable }: Fleet): number =>
   bothSilentAt(vitals, policy, otherCallable ? policy.criticalAfter : policy.lastCriticalAfter);
 
@@ -87,7 +87,7 @@ export function forecast(vitals: Vitals, policy: Policy, fleet: Fleet): Forecast
       const { cause } = vitals;
       const isCertain = cause === 'proof' || cause === 'silence';
       if (isCertain) return until('DEREGISTERING', stepAt(vitals, policy), 'HEARTBEAT_2');
-      // an instance that is CRITICAL one way, or was never proved, goes on only once it is silent both ways
+      // an instance that is CRITICAL in one direction, or was never proved, continues only once both directions are silent
       if (!silence(vitals, vitals.causeSince, policy, policy.unhealthyAfter).both) return null;
       const silentAt = bothSilentAt(vitals, policy, policy.criticalAfter);
       return until('DEREGISTERING', Math.max(stepAt(vitals, policy), silentAt), 'HEARTBEAT_2');
@@ -99,7 +99,7 @@ export function forecast(vitals: Vitals, policy: Policy, fleet: Fleet): Forecast
   }
 }
 
-/** When the silence that an UNHEALTHY instance is in makes it CRITICAL, and which heartbeat prevents that. */
+/** When the silence of an UNHEALTHY instance makes it CRITICAL, and which heartbeat prevents that. */
 function silenceOf(
   vitals: Vitals,
   policy: Policy,
@@ -116,6 +116,6 @@ function silenceOf(
     case 'RESCUED':
       return { at: criticalAt(vitals, policy, fleet), unless: 'HEARTBEAT_2' };
     default:
-      return null; // held, shared or the last instance: no clock runs
+      return null; // held, shared or the last instance: no deadline applies
   }
 }

@@ -21,10 +21,7 @@ type Row =
   | 'register elsewhere'
   | 'shared';
 
-/**
- * `-`: no change. `second`: HEALTHY by the second in a row. `by proof …`: only if it is CRITICAL or DEREGISTERING by
- * proof.
- */
+/** `-`: no change. `second`: HEALTHY by the second consecutive proof. `by proof …`: only if it is CRITICAL or DEREGISTERING by proof. */
 type Cell =
   | '-'
   | Phase
@@ -63,7 +60,7 @@ const TABLE: Readonly<Record<Row, Line>> = {
   shared: ['UNHEALTHY', 'UNHEALTHY', 'UNHEALTHY', '-', '-', '-'],
 };
 
-/** One instance that follows that table, independent of how the lifecycle computes it. */
+/** One instance that follows that table, independent of the implementation of the lifecycle. */
 export class Model {
   phase: Phase = 'REGISTERING';
   cause: Cause | null = null;
@@ -74,13 +71,13 @@ export class Model {
   #causeSince = 0;
   #bornAt = 0;
   #proved = false;
-  /** When every endpoint last answered, when any did, and when it last sent Heartbeat-2. */
+  /** When every endpoint last answered, when any of them did, and when the instance last sent Heartbeat-2. */
   #allAt = 0;
   #anyAt = 0;
   #beatAt = 0;
-  /** When it was heard again after 2 intervals + timeout of silence. */
+  /** When a heartbeat arrived again after 2 intervals + timeout of silence. */
   #backAt = 0;
-  /** Times of the consecutive refusals since a restart after which it was not heard; null once it was heard. */
+  /** Times of the consecutive refusals since a restart without a heartbeat; null after the first heartbeat. */
   #refusals: number[] | null = null;
   #proofs = 0;
   #falls: number[] = [];
@@ -136,13 +133,13 @@ export class Model {
     }
   }
 
-  /** The registry did not listen for `ms`: all clocks move by that, but not past now. */
+  /** The registry did not listen for `ms`: all clocks move by that time, but not past now. */
   forgive(ms: number, now: number): void {
     this.#now = now;
     this.#delay(ms);
   }
 
-  /** Applies what time alone causes; several events may be due at once. */
+  /** Applies the events of time alone; several may be due at once. */
   pass(now: number, fleet: Fleet): void {
     this.#now = now;
     let before: string;
@@ -182,9 +179,7 @@ export class Model {
     }
   }
 
-  /**
-   * Silence acts as far as self-preservation permits; a never proved instance that is silent both ways needs no permit.
-   */
+  /** Silence acts as far as self-preservation permits it; an instance that was never proved and is silent both ways needs no permit. */
   #asPermitted(cause: Cause, { permit }: Fleet): void {
     const isFree = cause === 'silence' && (!this.#proved || this.#wasGone(permit));
     if (!isFree && permit.held !== null) {
@@ -195,7 +190,7 @@ export class Model {
     this.#fallTo('CRITICAL', cause);
   }
 
-  /** True if the registry never heard from it, and a proved host refused for a while. */
+  /** True if the registry never received a heartbeat from the instance, and a proved host refused for a while. */
   #wasGone({ mass, hostProved }: Fleet['permit']): boolean {
     const [first, ...others] = this.#refusals ?? [];
     const last = others.at(-1);
@@ -220,7 +215,7 @@ export class Model {
     if (!this.#isShared) this.#enter('proved');
   }
 
-  /** A refusal counts only if it comes from the host itself. */
+  /** A refusal counts only if the host itself sends it. */
   #refuse({ permit }: Fleet): void {
     if (this.#refusals === null) return;
     this.#refusals = permit.hostProved ? [...this.#refusals, this.#now] : [];

@@ -10,8 +10,8 @@ import type { Fleet, Phase, Vitals } from './vitals.js';
 
 const SECOND = 1_000;
 
-/** The same instance, driven as the lifecycle engine of the registry drives it. */
-class Real {
+/** The same instance, driven as in the lifecycle engine of the registry. */
+class EngineInstance {
   vitals: Vitals = newborn(0);
   removed: 'gone' | 'for good' | null = null;
   permits = 0;
@@ -36,10 +36,7 @@ class Real {
 
 // ---- histories ------------------------------------------------------------------------------------------------------
 
-/**
- * Time passes (ms); or the registry does not listen for that long; or the fleet changes; or events happen, one after
- * another.
- */
+/** A step: time passes (ms), the registry does not listen for a while, the fleet changes, or events happen one after another. */
 type Step =
   | { readonly pass: number }
   | { readonly pausedMs: number }
@@ -50,7 +47,7 @@ const answered: Event = { type: 'heartbeat-1' };
 const beat: Event = { type: 'heartbeat-2' };
 const proved: Event = { type: 'proved' };
 
-/** A proof follows both heartbeats that form it, in either order. */
+/** A proof follows the two heartbeats that form it, in either order. */
 const proofs: readonly (readonly Event[])[] = [
   [answered, beat, proved],
   [beat, answered, proved],
@@ -81,7 +78,7 @@ const rareEvents: readonly (readonly Event[])[] = [
   [{ type: 'register', moved: true }],
   [{ type: 'restart' }],
   [{ type: 'line' }],
-  [{ type: 'shared', text: 'another answers there' }],
+  [{ type: 'shared', text: 'another instance answers there' }],
   [{ type: 'unshared' }],
 ];
 
@@ -101,7 +98,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(...rareEvents).map((events) => ({ events })) },
 );
 
-/** Many proofs and much time, because otherwise it is never HEALTHY for long; 20 minutes of life or more. */
+/** Many proofs and long waits, because otherwise the instance is rarely HEALTHY for long; 20 minutes of life or more. */
 const histories = fc.array(steps, { maxLength: 120, size: 'max' });
 
 const STEADY_FLEET: Fleet = {
@@ -111,20 +108,20 @@ const STEADY_FLEET: Fleet = {
 };
 const SWEEP_MS = 250;
 
-/** Observes every moment of a history. */
+/** Observes every step of a history. */
 interface Observation {
   readonly now: number;
   readonly before: Vitals;
-  readonly real: Real;
+  readonly real: EngineInstance;
   readonly model: Model;
-  /** The event that has just happened; null if time has passed. */
+  /** The event of this step; null if time has passed. */
   readonly event: Event | null;
 }
 
 function run(history: readonly Step[], observe: (observation: Observation) => void): void {
-  const [real, model] = [new Real(), new Model()];
+  const [real, model] = [new EngineInstance(), new Model()];
   let [now, fleet] = [0, STEADY_FLEET];
-  const both = (event: Event | null, act: (one: Real | Model) => void): void => {
+  const both = (event: Event | null, act: (one: EngineInstance | Model) => void): void => {
     const before = real.vitals;
     act(real);
     act(model);
@@ -148,7 +145,7 @@ function run(history: readonly Step[], observe: (observation: Observation) => vo
   }
 }
 
-/** Histories of an instance that is unheard since a restart and refuses, with other events between. */
+/** Histories of an instance that has sent no heartbeat since a restart and refuses, with other events between. */
 const restarts: fc.Arbitrary<readonly Step[]> = fc
   .tuple(histories, fleets, fc.array(fc.oneof({ weight: 3, arbitrary: fc.constant({ events: refusal }) }, steps)))
   .map(([before, fleet, after]) => [
@@ -162,7 +159,7 @@ const restarts: fc.Arbitrary<readonly Step[]> = fc
 
 const RUNS = { numRuns: 400 };
 
-/** Like `expect(is).toEqual(should)`, but cheap enough for every moment of a history. */
+/** Like `expect(is).toEqual(should)`, but fast enough for every step of a history. */
 function check(is: unknown, should: unknown, { now, event }: Observation): void {
   if (is === should) return;
   throw new Error(`at ${now} ms, after ${event?.type ?? 'time'}: it is ${String(is)}, and should be ${String(should)}`);
@@ -195,7 +192,7 @@ describe('any history of an instance', () => {
     fc.assert(property, RUNS);
   });
 
-  it('never removes an instance by silence or proof that gave a sign of life within the last interval', () => {
+  it('never removes an instance by silence or proof within an interval after a sign of life', () => {
     const property = fc.property(histories, (history) => {
       let heardAt = 0;
       run(history, (observation) => {
@@ -207,7 +204,7 @@ describe('any history of an instance', () => {
     fc.assert(property, RUNS);
   });
 
-  it('never goes on from CRITICAL while one direction alone works', () => {
+  it('never goes on from CRITICAL while only one direction works', () => {
     const alone = fc.constantFrom([answered], [beat]);
     const property = fc.property(histories, alone, (history, events) => {
       const steady = Array.from({ length: 60 }, (): Step[] => [{ pass: 5_000 }, { events }]);
@@ -219,7 +216,7 @@ describe('any history of an instance', () => {
     fc.assert(property, RUNS);
   });
 
-  it('ends once it is LEAVING, and nothing brings it back', () => {
+  it('ends once it is LEAVING, and no event reverts that', () => {
     const property = fc.property(histories, (history) => {
       run(history, (observation) => {
         const { before, real } = observation;
@@ -258,7 +255,7 @@ describe('any history of an instance', () => {
     fc.assert(property, RUNS);
   });
 
-  it('keeps counting consecutive proofs while self-preservation updates why it holds: no probe has failed', () => {
+  it('keeps counting consecutive proofs while self-preservation updates the reason for its hold, since no probe has failed', () => {
     const held: Fleet = {
       ...STEADY_FLEET,
       otherHealthy: false,

@@ -39,7 +39,7 @@ export const COLUMNS: readonly Column[] = [
   { title: 'LEAVING', phase: 'LEAVING', reason: 'LEAVING' },
 ];
 
-/** Other variants of a column: no cell of the table may depend on them. */
+/** Other variants of a column, on which no cell of the table may depend. */
 export const VARIANTS: readonly Column[] = [
   { title: 'CRITICAL otherwise', phase: 'CRITICAL', reason: 'INBOUND_SILENT', cause: 'one-way' },
   { title: 'CRITICAL otherwise', phase: 'CRITICAL', reason: 'UNPROVED', cause: 'unproved', proved: false },
@@ -56,7 +56,7 @@ const silentFor = (intervals: number): number => NOW - intervals * policy.interv
 const bothSilent = { inboundAt: silentFor(6), anyInboundAt: silentFor(6), outboundAt: silentFor(6) };
 const inboundSilent = { inboundAt: silentFor(3), anyInboundAt: silentFor(3) };
 const outboundSilent = { outboundAt: silentFor(3) };
-/** Restored from a store, never heard since, and refused twice. */
+/** Restored from a store, without a heartbeat since, and refused twice. */
 const refusing = {
   ...bothSilent,
   unheard: { refusals: 2, firstAt: silentFor(3), lastAt: silentFor(1) },
@@ -176,7 +176,7 @@ function cell(vitals: Vitals, result: Transition): string {
   return JSON.stringify(result.vitals) === JSON.stringify(vitals) ? '–' : 'noted';
 }
 
-/** The cell of this row and column, and the reasons that are given there, with the phase in which each is given. */
+/** The cell of this row and column, and the reasons that occur in it, each with its phase. */
 export function meet(
   row: Row,
   column: Column,

@@ -16,7 +16,7 @@ const steadyFleet: Fleet = {
 };
 const alone: Fleet = { ...steadyFleet, otherHealthy: false, otherCallable: false };
 
-/** Drives one instance through time as the registry does: applies what is due every 100 ms. */
+/** Drives one instance through time as the registry does: applies due events every 100 ms. */
 class TestInstance {
   vitals: Vitals = newborn(0);
   now = 0;
@@ -109,7 +109,7 @@ describe('the lifecycle', () => {
     },
   );
 
-  it('removes an instance that fell one way and is silent in the other, too', () => {
+  it('also removes an instance that failed in one direction and then became silent in the other', () => {
     const patient = healthy().pass(6, []).apply(beat).pass(12);
     expect([patient.phase, patient.vitals.reason.code]).toEqual(['CRITICAL', 'INBOUND_SILENT']);
     expect(forecast(patient.vitals, policy, steadyFleet)).toBeNull();
@@ -139,7 +139,7 @@ describe('the lifecycle', () => {
     expect(oneWay.phases.at(-1)).toEqual([24.5 * SECOND, 'CRITICAL']);
   });
 
-  it('forecasts the removal of a never proved, silent instance, and none while it sends heartbeats', () => {
+  it('forecasts the removal of an instance that was never proved and is silent, and none while it sends heartbeats', () => {
     const silentInstance = new TestInstance().pass(30);
     expect([silentInstance.phase, silentInstance.vitals.reason.code]).toEqual(['CRITICAL', 'UNPROVED']);
     expect(forecast(silentInstance.vitals, policy, steadyFleet)?.afterMs).toBe(10 * SECOND);
@@ -221,7 +221,7 @@ describe('the lifecycle', () => {
     expect(held.apply(...BOTH, ...BOTH).phase).toBe('HEALTHY');
   });
 
-  describe('for an instance that a restarted registry has not heard from, and holds during a mass silence', () => {
+  describe('for an instance without a heartbeat since the restart of the registry, and holds during a mass silence', () => {
     const mass: Fleet = { ...steadyFleet, permit: { held: '3 of 5 are silent', mass: false, hostProved: true } };
     const timedOut: Event = { ...refused, refused: false };
     const REFUSALS = [[refused], [refused], [refused]];
@@ -246,7 +246,7 @@ describe('the lifecycle', () => {
       expect(patient.removedAt).toBe(47 * SECOND);
     });
 
-    it('holds it if it refused only before its host was proved: a live instance there had no time to be heard', () => {
+    it('holds it if it refused only before its host was proved, since a live instance there had no time for a heartbeat', () => {
       const patient = restarted({ ...mass, permit: { ...mass.permit, hostProved: false } }, REFUSALS);
       patient.fleet = mass;
       patient.pass(3).apply(refused).pass(5).apply(refused).pass(1);
@@ -262,7 +262,7 @@ describe('the lifecycle', () => {
       ['it was refused twice within an interval', [[], [refused], [refused]], {}],
       ['a call timed out between', [[refused], [timedOut], [refused]], {}],
       ['one of its endpoints answers', [[refused], [refused], [{ ...refused, partly: true }, refused]], {}],
-      ['it has beaten', [[refused], [beat, refused], [refused]], {}],
+      ['it has sent a heartbeat', [[refused], [beat, refused], [refused]], {}],
       ['it opened its line', [[refused], [{ type: 'line' }, refused], [refused]], {}],
       ['it registered again', [[refused], [{ type: 'register', moved: false }, refused], [refused]], {}],
     ])('holds it where %s', (_why, calls, permit) => {
@@ -325,7 +325,7 @@ describe('any history of an instance', () => {
     );
   });
 
-  it('ends in removal once nothing is heard any more, unless it is held', () => {
+  it('ends in removal after the last heartbeat, unless it is held', () => {
     fc.assert(
       fc.property(history, (steps) => {
         const patient = new TestInstance();

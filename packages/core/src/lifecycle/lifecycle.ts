@@ -1,7 +1,7 @@
 /**
- * `transition` is the only function that moves an instance between its states. `due` (deadlines.ts) returns what time
- * alone causes; every cause, time included, is an event. Pure: `now` and what the fleet permits are arguments.
- * docs/STATES.md is generated from this file.
+ * `transition` is the only function that moves an instance between its states. `due` (deadlines.ts) returns the event that time alone
+ * causes; every cause, time included, is an event. The function is pure: `now` and the permits of the fleet are arguments. docs/STATES.md
+ * is generated from this file.
  */
 import type { ClockEvent } from './deadlines.js';
 import type { Policy } from './policy.js';
@@ -125,10 +125,10 @@ const restartedAt = (now: number): Pick<Vitals, 'bornAt' | 'since' | 'causeSince
   unheard: notHeardSince(now),
 });
 
-/** Marks the instance as heard by this registry process. */
+/** Records that this registry process has received a sign of life from the instance. */
 const markHeard = (vitals: Vitals): Vitals => (vitals.unheard === null ? vitals : { ...vitals, unheard: null });
 
-/** `returnedAt` as of a heartbeat that arrives now. */
+/** `returnedAt` for a heartbeat that arrives now. */
 function returnedAt(vitals: Vitals, { now, policy }: Context): number {
   return silence(vitals, now, policy, policy.unhealthyAfter).both ? now : vitals.returnedAt;
 }
@@ -205,7 +205,7 @@ function onCallFailed(vitals: Vitals, event: Extract<Event, { type: 'call-failed
   return failed;
 }
 
-/** An answer from one endpoint of several means that the instance was heard. */
+/** An answer from one endpoint of several counts as a sign of life. */
 function nextUnheard(
   unheard: Unheard | null,
   { refused, partly }: Extract<Event, { type: 'call-failed' }>,
@@ -275,7 +275,7 @@ function onClock(vitals: Vitals, event: ClockEvent, at: Context): Step {
   }
 }
 
-/** The last step: by proof, or because both directions are silent by now, for any cause of CRITICAL. */
+/** The last step: by proof, or because both directions are silent now, for any cause of CRITICAL. */
 function onStep(vitals: Vitals, at: Context): Vitals {
   const proof = vitals.cause === 'proof';
   const keepsReason = proof || vitals.reason.code === 'SILENT';
@@ -292,9 +292,7 @@ const gone = (code: 'GOODBYE', detail: string, ended: boolean): Step => ({
   removed: { reason: reasonFor(code, detail), ended },
 });
 
-/**
- * Never proved: silent both ways, it needs no permit; while it shows life, it is the only instance, or needs a permit.
- */
+/** Never proved: if both directions are silent, it needs no permit; while it shows life, it is the only instance, or needs a permit. */
 function onUnproved(vitals: Vitals, at: Context): Step {
   const reason = reasonFor('UNPROVED', vitals.lastFailure?.text ?? oneWayReason(vitals, at)?.text);
   if (silence(vitals, at.now, at.policy, at.policy.unhealthyAfter).both) {
@@ -305,13 +303,13 @@ function onUnproved(vitals: Vitals, at: Context): Step {
 }
 
 /**
- * To CRITICAL by silence, as far as self-preservation permits; otherwise the instance is held. An instance that never
- * passed both heartbeats, or was gone before the registry started, is not protected once both are silent.
+ * To CRITICAL by silence, as far as self-preservation permits; otherwise the instance is held. An instance that never passed both
+ * heartbeats, or had ended before the registry started, is not protected once both are silent.
  */
 function permitted(vitals: Vitals, reason: Reason, cause: Cause, at: Context): Step {
   if (cause === 'silence' && !vitals.proved) return critical(vitals, cause, reason, at);
   if (cause === 'silence' && wasGoneBefore(vitals, at.policy, at.fleet)) {
-    return critical(vitals, cause, reasonFor('SILENT', goneBefore(vitals)), at);
+    return critical(vitals, cause, reasonFor('SILENT', endedBeforeText(vitals)), at);
   }
   const { held } = at.fleet.permit;
   if (held === null) return { vitals: critical(vitals, cause, reason, at), usesPermit: true };
@@ -319,10 +317,10 @@ function permitted(vitals: Vitals, reason: Reason, cause: Cause, at: Context): S
   return to(vitals, 'UNHEALTHY', preservedReason(held, reason), at);
 }
 
-const goneBefore = (vitals: Vitals): string =>
+const endedBeforeText = (vitals: Vitals): string =>
   `${vitals.lastFailure?.text ?? 'refused'}; not heard from since this registry started`;
 
-/** Moves a HEALTHY instance to UNHEALTHY; keeps the reason of an UNHEALTHY one up to date with what is silent now. */
+/** Moves a HEALTHY instance to UNHEALTHY; keeps the reason of an UNHEALTHY instance up to date with the silent directions. */
 function onOneSilent(vitals: Vitals, at: Context): Vitals {
   const reason = oneWayReason(vitals, at);
   if (reason === null) return vitals;
@@ -340,7 +338,7 @@ const OBSERVED: ReadonlySet<string> = new Set([
   'RESCUED',
 ]);
 
-/** The directions that are silent now, as a reason; null while both are heard. */
+/** The directions that are currently silent, as a reason; null while neither is. */
 function oneWayReason(vitals: Vitals, at: Context): Reason | null {
   const silent = silence(vitals, at.now, at.policy, at.policy.unhealthyAfter);
   if (silent.both) return reasonFor('SILENT');

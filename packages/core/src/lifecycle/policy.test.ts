@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseOptions } from '../options/options.js';
 import { due } from './deadlines.js';
-import { GRAIN_MS, PROVED, run } from './lifecycle.fixture.js';
+import { STEP_MS, PROVED, run } from './lifecycle.fixture.js';
 import { transition } from './lifecycle.js';
 import { DEFAULT_POLICY, policyFields, policyRules, policyOf, PRESET_NAMES, PRESETS } from './policy.js';
 import type { Policy, Thresholds } from './policy.js';
@@ -27,7 +27,7 @@ describe('the policy of a registry', () => {
     },
   );
 
-  it('lets options override the preset, and fits the timeout to the interval', () => {
+  it('lets options override the preset, and adapts the timeout to the interval', () => {
     expect(parsed({ preset: 'relaxed', intervalMs: 20_000 })).toMatchObject({ intervalMs: 20_000, timeoutMs: 5_000 });
     expect(parsed({ preset: 'relaxed', intervalMs: 5_000 })).toMatchObject({ intervalMs: 5_000, timeoutMs: 2_000 });
     expect(parsed({ preset: 'relaxed', timeoutMs: 6_000 })).toMatchObject({ intervalMs: 15_000, timeoutMs: 6_000 });
@@ -58,7 +58,7 @@ describe('the policy of a registry', () => {
     [{ thresholds: { proofs: 6 } }, 'flappingProofs 5 is less than thresholds.proofs 6: choose at least 6'],
     [{ thresholds: { proofs: 1.5 } }, 'a whole number of proofs from 1 to 1000'],
     [{ thresholds: { proofStepAfter: 0.5 } }, 'Option thresholds.proofStepAfter: received 0.5'],
-  ])('%j is refused, with what to choose', (input, text) => {
+  ])('%j is refused, with a suggestion', (input, text) => {
     expect(() => parsed(input)).toThrow(text);
   });
 
@@ -89,7 +89,7 @@ describe('all allowed thresholds', () => {
     permit: { held: null, mass: false, hostProved: false },
   };
   const last: Fleet = { ...steadyFleet, otherHealthy: false, otherCallable: false };
-  /** Each threshold is drawn from what the rules allow. */
+  /** Each threshold is drawn from the values that the rules allow. */
   const anyThresholds: fc.Arbitrary<Partial<Thresholds>> = fc
     .record({
       unhealthyAfter: tenths(1.5, 5),
@@ -119,8 +119,8 @@ describe('all allowed thresholds', () => {
   });
 
   it.each([
-    ['with others of its service', steadyFleet, 'criticalAfter'],
-    ['when it is the last one', last, 'lastCriticalAfter'],
+    ['with other instances of its service', steadyFleet, 'criticalAfter'],
+    ['as the last one', last, 'lastCriticalAfter'],
   ] as const)('remove a silent instance step by step, each at its time: %s', (_who, fleet, critical) => {
     fc.assert(
       fc.property(anyThresholds, (thresholds) => {
@@ -136,13 +136,13 @@ describe('all allowed thresholds', () => {
         ];
         const late = history.map(([, at], index) => at - (expected[index] ?? NaN));
         // up to four consecutive steps by time
-        expect(late.every((ms) => Math.abs(ms) <= 4 * GRAIN_MS)).toBe(true);
+        expect(late.every((ms) => Math.abs(ms) <= 4 * STEP_MS)).toBe(true);
       }),
       { numRuns: 30 },
     );
   });
 
-  it('need no permit to remove an instance that was never proved and never heard', () => {
+  it('need no permit to remove an instance that was never proved and sent no heartbeat', () => {
     fc.assert(
       fc.property(anyThresholds, (thresholds) => {
         const policy = parsed({ thresholds });

@@ -2,13 +2,11 @@
 import { option } from '../options/options.js';
 import type { OptionRule, OptionsOf, OptionSpec } from '../options/options.js';
 
-/**
- * How often the registry probes an instance, and how long an instance may fail: every duration that the lifecycle uses.
- */
+/** How often the registry probes an instance, and how long an instance may fail: all durations of the lifecycle. */
 export interface Policy extends Thresholds {
-  /** Between two heartbeats of each direction, in ms. */
+  /** The time between two heartbeats of each direction, in ms. */
   readonly intervalMs: number;
-  /** For one probe, in ms; at most 0.4 intervals. Added to every silence threshold. */
+  /** The timeout of one probe, in ms; at most 0.4 intervals. It is added to every silence threshold. */
   readonly timeoutMs: number;
 }
 
@@ -17,7 +15,7 @@ export interface Thresholds {
   readonly unprovedAfter: number;
   readonly unhealthyAfter: number;
   readonly criticalAfter: number;
-  /** As `criticalAfter`, for the last callable instance of its service. */
+  /** Like `criticalAfter`, for the last callable instance of its service. */
   readonly lastCriticalAfter: number;
   /** From CRITICAL by silence to DEREGISTERING. */
   readonly silenceStepAfter: number;
@@ -36,9 +34,9 @@ export const PRESET_NAMES = ['default', 'fast', 'relaxed'] as const;
 export type Preset = (typeof PRESET_NAMES)[number];
 
 /**
- * Each preset is named after its network. `fast` is for one machine or one rack: there a single lost packet fails a
- * probe, since the kernel resends it only after 1 s. `relaxed` is for far or crowded networks: 5 s outlast two lost
- * packets (resent after 1 and 3 s). The thresholds are the same in all presets, because they count intervals.
+ * Each preset is named after its network. `fast` is for one machine or one rack: a single lost packet fails a probe, since the kernel
+ * resends it only after 1 s. `relaxed` is for slow or congested networks: 5 s outlast two lost packets (resent after 1 and 3 s). The
+ * thresholds are the same in all presets, because they count intervals.
  */
 export const PRESETS: Readonly<Record<Preset, Pick<Policy, 'intervalMs' | 'timeoutMs'>>> = {
   default: { intervalMs: 5_000, timeoutMs: 2_000 },
@@ -47,12 +45,12 @@ export const PRESETS: Readonly<Record<Preset, Pick<Policy, 'intervalMs' | 'timeo
 };
 
 /** The longest timeout as a share of the interval; a longer probe would overlap the next one. */
-const LONGEST_TIMEOUT = 0.4;
+const MAX_TIMEOUT_RATIO = 0.4;
 
 /**
  * In intervals: two heartbeats are one interval apart, and each may be half an interval late before its silence counts.
  */
-const SHORTEST_SILENCE = 1.5;
+const MIN_SILENCE_INTERVALS = 1.5;
 
 const inIntervals = (doc: string, initial: number, min = 1): OptionSpec<number> =>
   option.number({ doc, unit: 'intervals', default: initial, min, max: 1_000 });
@@ -64,26 +62,26 @@ const thresholdFields = {
   unprovedAfter: inIntervals(
     'REGISTERING and never proved for this long: CRITICAL (UNHEALTHY if it is the only instance, or is held). At least unhealthyAfter + 0.4.',
     6,
-    SHORTEST_SILENCE,
+    MIN_SILENCE_INTERVALS,
   ),
   unhealthyAfter: inIntervals(
     'HEALTHY and a direction silent for this + timeoutMs: UNHEALTHY. No instance stays HEALTHY longer than this + 2 intervals after a direction fails: 4 by default, and more if you raise it.',
     2,
-    SHORTEST_SILENCE,
+    MIN_SILENCE_INTERVALS,
   ),
   criticalAfter: inIntervals(
     'UNHEALTHY and silent for this + timeoutMs: CRITICAL, no more calls; by one direction only while another instance is HEALTHY. More than unhealthyAfter.',
     3,
-    SHORTEST_SILENCE,
+    MIN_SILENCE_INTERVALS,
   ),
   lastCriticalAfter: inIntervals(
-    'As criticalAfter, for the last callable instance of its service, and by silence in both directions only. At least criticalAfter.',
+    'Like criticalAfter, for the last callable instance of its service, and by silence in both directions only. At least criticalAfter.',
     6,
-    SHORTEST_SILENCE,
+    MIN_SILENCE_INTERVALS,
   ),
   silenceStepAfter: inIntervals('From CRITICAL by silence to DEREGISTERING.', 2),
   proofStepAfter: inIntervals(
-    'From CRITICAL by proof of death to DEREGISTERING. Within this time the registry also probes all other instances: if most of them refuse, it takes no refusal for a death.',
+    'From CRITICAL by proof of death to DEREGISTERING. Within this time the registry also probes all other instances: if most of them refuse, it does not count a refusal as a death.',
     1,
   ),
   removeAfter: inIntervals(
@@ -91,7 +89,7 @@ const thresholdFields = {
     1,
   ),
   proofs: inProofs('Consecutive proofs that lead from UNHEALTHY or CRITICAL back to HEALTHY.', 2),
-  flappingProofs: inProofs('The same, while the instance is flapping. At least as many as proofs.', 5),
+  flappingProofs: inProofs('Like proofs, while the instance is flapping. At least as many as proofs.', 5),
   flappingLimit: option.number({
     doc: 'An instance is flapping while its score of falls is above this: each fall from HEALTHY adds 1, and the score halves every flappingHalfLifeMs.',
     unit: 'falls',
@@ -110,7 +108,7 @@ const thresholdFields = {
 } satisfies Record<keyof Thresholds, OptionSpec<number>>;
 
 const THRESHOLD_RULES: readonly OptionRule<Thresholds>[] = [
-  requireAtLeast('unprovedAfter', 'unhealthyAfter', LONGEST_TIMEOUT),
+  requireAtLeast('unprovedAfter', 'unhealthyAfter', MAX_TIMEOUT_RATIO),
   ({ criticalAfter, unhealthyAfter }) =>
     criticalAfter > unhealthyAfter
       ? null
@@ -122,7 +120,7 @@ const THRESHOLD_RULES: readonly OptionRule<Thresholds>[] = [
 /** The options of a policy. `policyRules` constrains them, `policyOf` builds the policy. */
 export const policyFields = {
   preset: option.oneOf(PRESET_NAMES, {
-    doc: 'The patience of the registry: `default` (intervalMs 5000, timeoutMs 2000), `fast` (1000, 400: one machine or one rack) or `relaxed` (15000, 5000: far or crowded networks). intervalMs and timeoutMs override it. docs/STATES.md has the times of each.',
+    doc: 'How long the registry waits: `default` (intervalMs 5000, timeoutMs 2000), `fast` (1000, 400: one machine or one rack) or `relaxed` (15000, 5000: slow or congested networks). intervalMs and timeoutMs override it. docs/STATES.md has the times of each.',
     default: 'default',
   }),
   intervalMs: option.number({
@@ -140,7 +138,7 @@ export const policyFields = {
     max: 1_440_000,
   }),
   thresholds: option.object(thresholdFields, {
-    doc: 'When an instance changes its state, counted in intervals.',
+    doc: 'The thresholds for changes of state, in intervals.',
     rules: THRESHOLD_RULES,
   }),
 };
@@ -152,9 +150,9 @@ export const policyRules: readonly OptionRule<PolicySettings>[] = [
   (settings) => {
     const { timeoutMs } = settings;
     const { intervalMs } = policyOf(settings);
-    if (timeoutMs === undefined || timeoutMs <= LONGEST_TIMEOUT * intervalMs) return null;
+    if (timeoutMs === undefined || timeoutMs <= MAX_TIMEOUT_RATIO * intervalMs) return null;
     const from = settings.intervalMs === undefined ? ` (of the preset ${settings.preset})` : '';
-    return `timeoutMs ${timeoutMs} is more than 0.4 × intervalMs ${intervalMs}${from}: choose at most ${longestTimeout(intervalMs)}, or a longer intervalMs.`;
+    return `timeoutMs ${timeoutMs} is more than 0.4 × intervalMs ${intervalMs}${from}: choose at most ${maxTimeoutMs(intervalMs)}, or a longer intervalMs.`;
   },
 ];
 
@@ -165,15 +163,15 @@ export function policyOf({ preset, intervalMs, timeoutMs, thresholds }: PolicySe
   return {
     ...thresholds,
     intervalMs: interval,
-    timeoutMs: timeoutMs ?? Math.min(base.timeoutMs, longestTimeout(interval)),
+    timeoutMs: timeoutMs ?? Math.min(base.timeoutMs, maxTimeoutMs(interval)),
   };
 }
 
 /** The policy of the preset `default`. */
 export const DEFAULT_POLICY: Policy = { ...PRESETS.default, ...policyFields.thresholds.default };
 
-function longestTimeout(intervalMs: number): number {
-  return Math.max(1, Math.floor(LONGEST_TIMEOUT * intervalMs));
+function maxTimeoutMs(intervalMs: number): number {
+  return Math.max(1, Math.floor(MAX_TIMEOUT_RATIO * intervalMs));
 }
 
 function requireAtLeast(name: keyof Thresholds, other: keyof Thresholds, margin = 0): OptionRule<Thresholds> {

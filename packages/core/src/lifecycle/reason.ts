@@ -1,4 +1,4 @@
-/** Why an instance is in its state. docs/STATES.md lists when each is given. */
+/** Reasons for the state of an instance. docs/STATES.md lists when each is given. */
 export const REASON_CODES = [
   'NEW',
   'BOTH_WAYS_OK',
@@ -21,13 +21,13 @@ export const REASON_CODES = [
 ] as const;
 export type ReasonCode = (typeof REASON_CODES)[number];
 
-/** A stable word for programs and a plain sentence for people. */
+/** A stable code for programs and a plain sentence for users. */
 export interface Reason {
   readonly code: ReasonCode;
   readonly text: string;
 }
 
-/** The sentence of each code; `detail` (an error verbatim, with its address) is set behind it. */
+/** The sentence of each code; `detail` (a verbatim error, with its address) is appended to it. */
 export const REASON_TEXTS: Readonly<Record<ReasonCode, string>> = {
   NEW: 'registered; not yet proved both ways',
   BOTH_WAYS_OK: 'answers Heartbeat-1 and sends Heartbeat-2',
@@ -51,27 +51,27 @@ export const REASON_TEXTS: Readonly<Record<ReasonCode, string>> = {
 
 /** Between the sentence of a code and its detail. */
 const DETAIL_SEPARATOR = ': ';
-/** Between the rule by which self-preservation holds an instance and what fails there. */
+/** Between the rule by which self-preservation holds an instance and the failure of this instance. */
 const CAUSE_SEPARATOR = '; of this one: ';
 
-/** Why self-preservation holds an instance, `rule`, and what fails there, `cause`. */
+/** Why self-preservation holds an instance, `rule`, and its failure, `cause`. */
 export function preservedReason(rule: string, cause: Reason): Reason {
   return reasonFor('PRESERVED', `${rule}${CAUSE_SEPARATOR}${cause.text}`);
 }
 
-/** The parts of which the text of a reason is made. */
+/** The parts of the text of a reason. */
 export interface ReasonParts {
-  /** What fails; for an instance that self-preservation holds, the reason for which it would be CRITICAL. */
+  /** The failure; for an instance that self-preservation holds, the reason for which it would be CRITICAL. */
   readonly code: ReasonCode;
   /** The sentence of the code; the whole text if this version does not know the code. */
   readonly sentence: string;
-  /** An error verbatim, with its address; empty: none. */
+  /** A verbatim error, with its address; empty: none. */
   readonly detail: string;
   /** The rule by which self-preservation holds the instance; null: it does not. */
   readonly rule: string | null;
 }
 
-/** Takes apart what `reasonFor` and `preservedReason` put together. */
+/** Splits the texts of `reasonFor` and `preservedReason` into their parts. */
 export function partsOf({ code, text }: Reason): ReasonParts {
   const known: string | undefined = REASON_TEXTS[code];
   // a newer registry may send codes and texts that this version does not know
@@ -88,7 +88,7 @@ export function partsOf({ code, text }: Reason): ReasonParts {
 const isTextOf = (code: ReasonCode, text: string): boolean =>
   text === REASON_TEXTS[code] || text.startsWith(`${REASON_TEXTS[code]}${DETAIL_SEPARATOR}`);
 
-/** `detail`: an error verbatim, with its address. */
+/** `detail`: a verbatim error, with its address. */
 export function reasonFor(code: ReasonCode, detail?: string): Reason {
   return {
     code,

@@ -5,7 +5,7 @@ import { tableHead, tableRow } from '../testing.js';
 import { due, forecast } from './deadlines.js';
 import { alone, steadyFleet, COLUMNS, meet, NOW, policy, ROWS, VARIANTS, vitalsOf } from './lifecycle-table.fixture.js';
 import { PROVED, run } from './lifecycle.fixture.js';
-import type { Chapter } from './lifecycle.fixture.js';
+import type { HistoryEntry } from './lifecycle.fixture.js';
 import type { Event } from './lifecycle.js';
 import { DEFAULT_POLICY, PRESET_NAMES, PRESETS } from './policy.js';
 import type { Policy } from './policy.js';
@@ -38,14 +38,14 @@ function forecasts(): readonly string[] {
 const seconds = (ms: number): string => `${ms / 1_000} s`;
 
 /** When the history entered `phase`; `never` if it did not. */
-function timeOf(chapters: readonly Chapter[], phase: Chapter[0]): string {
+function timeOf(chapters: readonly HistoryEntry[], phase: HistoryEntry[0]): string {
   const at = chapters.find(([reached]) => reached === phase)?.[1];
   return at === undefined ? 'never' : seconds(at);
 }
 
 const once = (now: number): readonly Event[] => (now === 0 ? PROVED : []);
 
-/** The times of one preset, measured on an instance that is well at 0 and then fails. */
+/** The times of one preset, measured on an instance that is healthy at 0 and then fails. */
 function timetable(terms: Policy): readonly string[] {
   const silent = run(terms, steadyFleet, once);
   const lastOne = run(terms, alone, once);
@@ -200,11 +200,11 @@ function document(): string {
   ].join('\n');
 }
 
-/** The cell without its reason, which may be kept from before. */
+/** The cell without its reason, which may be kept from an earlier state. */
 const withoutReason = (text: string): string => text.replace(/`[A-Z_]+`/, '');
 
 describe('docs/STATES.md', () => {
-  it('describes what the lifecycle does for every state and event', () => {
+  it('describes the lifecycle for every state and event', () => {
     const made = document();
     if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
     expect(existsSync(DOC) ? readFileSync(DOC, 'utf8') : '').toBe(made);
@@ -263,7 +263,7 @@ describe('docs/STATES.md', () => {
     for (const code of REASON_CODES) expect(phasesOf(code), code).not.toEqual([]);
   });
 
-  it('has no deadline for a state that the table does not leave by time', () => {
+  it('has no deadline for a state that does not end by time in the table', () => {
     const healthy = COLUMNS.find(({ phase }) => phase === 'HEALTHY')!;
     expect(due(vitalsOf(healthy), NOW, policy, steadyFleet)).toBeNull();
   });

@@ -2,7 +2,7 @@ import type { Policy } from './policy.js';
 import { reasonFor } from './reason.js';
 import type { Reason } from './reason.js';
 
-/** The states of an instance, best first. */
+/** The states of an instance, from best to worst. */
 export const STATES = ['HEALTHY', 'REGISTERING', 'UNHEALTHY', 'CRITICAL', 'DEREGISTERING'] as const;
 export type State = (typeof STATES)[number];
 
@@ -12,7 +12,7 @@ export type Phase = State | 'LEAVING';
 /** Why an instance is CRITICAL; kept while it is DEREGISTERING. */
 export type Cause = 'proof' | 'silence' | 'one-way' | 'unproved';
 
-/** Everything the lifecycle knows of one instance. Times are monotonic ms. */
+/** The data that the lifecycle keeps for one instance. Times are monotonic ms. */
 export interface Vitals {
   readonly phase: Phase;
   readonly reason: Reason;
@@ -25,13 +25,13 @@ export interface Vitals {
   readonly proved: boolean;
   /** When it registered this address (or the registry became ready); `unprovedAfter` counts from here. */
   readonly bornAt: number;
-  /** When every endpoint last answered, when any did, and when the instance last sent Heartbeat-2. */
+  /** When every endpoint last answered, when any of them did, and when the instance last sent Heartbeat-2. */
   readonly inboundAt: number;
   readonly anyInboundAt: number;
   readonly outboundAt: number;
-  /** When the instance was last heard again after both directions had been silent for `unhealthyAfter`. */
+  /** When a heartbeat last arrived after both directions had been silent for `unhealthyAfter`. */
   readonly returnedAt: number;
-  /** Null once this registry process has heard from it or accepted its registration. */
+  /** Null once this registry process has received a sign of life from it or accepted its registration. */
   readonly unheard: Unheard | null;
   readonly proofsInARow: number;
   readonly lastFailure: { readonly text: string; readonly refused: boolean } | null;
@@ -42,10 +42,7 @@ export interface Vitals {
   readonly leaveMs: number;
 }
 
-/**
- * State of an instance that a store brought back, until the registry hears from it: a heartbeat, a line, a
- * registration.
- */
+/** The state of an instance restored from a store, until its first sign of life: a heartbeat, a line, a registration. */
 export interface Unheard {
   /** Consecutive probes that every endpoint refused while its hosts were proved; any other outcome resets the count. */
   readonly refusals: number;
@@ -54,7 +51,7 @@ export interface Unheard {
   readonly lastAt: number;
 }
 
-/** The state of the whole fleet and what it permits, for one instance at one moment. */
+/** The state of the whole fleet and its permits, for one instance at one moment. */
 export interface Fleet {
   /**
    * True if another instance of its service is HEALTHY; if another one is callable and proved (HEALTHY or UNHEALTHY,
@@ -63,13 +60,13 @@ export interface Fleet {
   readonly otherHealthy: boolean;
   readonly otherCallable: boolean;
   readonly permit: {
-    /** Why silence may not make another instance CRITICAL now, as text (self-preservation); null if it may. */
+    /** Why self-preservation forbids that silence makes another instance CRITICAL now, as text; null if it does not. */
     readonly held: string | null;
     /** True if so many instances refuse that a refusal is not a proof of death. */
     readonly mass: boolean;
     /**
-     * True if on each of its hosts another instance is HEALTHY and proved both ways by this registry process. Then the
-     * network path to these hosts works in both directions, and a refusal there comes from the host itself.
+     * True if on each of its hosts another instance is HEALTHY and proved both ways by this registry process. Then the network path to
+     * these hosts works in both directions, and a refusal comes from the host itself.
      */
     readonly hostProved: boolean;
   };
@@ -98,19 +95,18 @@ export function newborn(now: number): Vitals {
   };
 }
 
-/** The `unheard` state of an instance that a store has just brought back. */
+/** The `unheard` state of an instance that was just restored from a store. */
 export const notHeardSince = (now: number): Unheard => ({ refusals: 0, firstAt: now, lastAt: now });
 
 /**
- * In intervals, from the first to the last refusal that counts. Within this time the registry probes every instance, so
- * the one that proves the host is probed too, and a live instance sends a heartbeat.
+ * The minimum time from the first to the last refusal that counts, in intervals. Within this time the registry probes every instance,
+ * including the one that proves the host, and a live instance sends a heartbeat.
  */
 const REFUSAL_SPAN_INTERVALS = 1.5;
 
 /**
- * True if the instance was gone before this registry process started: the registry has not heard from it since, and
- * consecutive probes were refused on every endpoint while its hosts were proved. Its silence began before this
- * registry process started.
+ * True if the instance had ended before this registry process started: the registry has received no sign of life since, and consecutive
+ * probes were refused on every endpoint while its hosts were proved. Its silence began before this registry process started.
  */
 export function wasGoneBefore({ unheard }: Pick<Vitals, 'unheard'>, policy: Policy, { permit }: Fleet): boolean {
   if (unheard === null || unheard.refusals < 2 || permit.mass || !permit.hostProved) return false;
@@ -126,11 +122,11 @@ export function fallsNow(vitals: Pick<Vitals, 'falls'>, now: number, policy: Pol
   return vitals.falls.score * 2 ** (-(now - vitals.falls.at) / policy.flappingHalfLifeMs);
 }
 
-/** The silence that a threshold in intervals means, ms: the last heartbeat of these intervals may take the timeout. */
+/** The silence that a threshold in intervals allows, ms: a heartbeat at its end may take the timeout. */
 export const spanOf = ({ intervalMs, timeoutMs }: Policy, intervals: number): number =>
   intervals * intervalMs + timeoutMs;
 
-/** When both directions will have been silent for `intervals` + the timeout if no heartbeat comes, monotonic ms. */
+/** The time at which both directions will have been silent for `intervals` + the timeout if no heartbeat arrives, monotonic ms. */
 export function bothSilentAt(
   { anyInboundAt, outboundAt }: Pick<Vitals, 'anyInboundAt' | 'outboundAt'>,
   policy: Policy,
@@ -158,9 +154,9 @@ export function silence(
 }
 
 /**
- * True if one direction has been silent for `criticalAfter` while the other works. While both are silent they count
- * together. When one of them returns, the other has an interval + the timeout to return, too: a frozen process is heard
- * again by its own timer at once, and by the registry's next probe.
+ * True if one direction has been silent for `criticalAfter` while the other works. While both are silent they count together. When one of
+ * them returns, the other has an interval + the timeout to return: a process that was frozen sends a heartbeat at once by its own timer,
+ * and answers the registry's next probe.
  */
 export function isOneWay(
   vitals: Pick<Vitals, 'inboundAt' | 'anyInboundAt' | 'outboundAt' | 'returnedAt'>,
@@ -173,13 +169,13 @@ export function isOneWay(
   return now >= vitals.returnedAt + policy.intervalMs + policy.timeoutMs;
 }
 
-/** Monotonic time since which the longest-silent direction has been silent; decisions are taken in this order. */
+/** The monotonic time since which the longest-silent direction has been silent; decisions are made in this order. */
 export const silentSince = (vitals: Pick<Vitals, 'inboundAt' | 'outboundAt'>): number =>
   Math.min(vitals.inboundAt, vitals.outboundAt);
 
 /**
- * The vitals with all clocks `ms` later, but not later than now: the registry was not listening for that time, so it
- * does not count.
+ * The vitals with all clocks `ms` later, but not later than now: the registry was not listening during that time, so it does not count as
+ * silence.
  */
 export function forgive(vitals: Vitals, ms: number, now: number): Vitals {
   const later = (at: number): number => Math.min(now, at + ms);
@@ -201,11 +197,11 @@ export function forgive(vitals: Vitals, ms: number, now: number): Vitals {
  */
 export function excuse(vitals: Vitals, ms: number, now: number): Vitals {
   const later = (at: number): number => Math.min(now, at + ms);
-  const isGoing = vitals.phase === 'CRITICAL' || vitals.phase === 'DEREGISTERING';
+  const isBeingRemoved = vitals.phase === 'CRITICAL' || vitals.phase === 'DEREGISTERING';
   return {
     ...vitals,
-    since: isGoing ? later(vitals.since) : vitals.since,
-    causeSince: isGoing ? later(vitals.causeSince) : vitals.causeSince,
+    since: isBeingRemoved ? later(vitals.since) : vitals.since,
+    causeSince: isBeingRemoved ? later(vitals.causeSince) : vitals.causeSince,
     bornAt: later(vitals.bornAt),
     inboundAt: later(vitals.inboundAt),
     anyInboundAt: later(vitals.anyInboundAt),

@@ -7,7 +7,7 @@ import { credentialRules } from './tls.js';
 const pem = (name: string): string => `-----BEGIN ${name}-----\nAAAA\n-----END ${name}-----\n`;
 
 const files = new Map<string, string>();
-/** Counts all reads. */
+/** Counts the reads of all files. */
 let reads = 0;
 
 function textAt(path: string): string {
@@ -44,7 +44,7 @@ describe('credentials', () => {
     expect(open().credentials.current).toEqual({ ca: pem('CA'), cert: pem('ONE'), key: pem('ONE') });
   });
 
-  it('are the same object, and nothing is read, while no file changes', () => {
+  it('are the same object, without a read, while no file changes', () => {
     const { credentials } = open();
     const { current } = credentials;
     reads = 0;
@@ -73,7 +73,7 @@ describe('credentials', () => {
   });
 
   it.each([
-    ['is cut short', 'ca is cut short', (): unknown => files.set('ca', pem('CA') + pem('TWO').slice(0, 20))],
+    ['is truncated', 'ca is truncated', (): unknown => files.set('ca', pem('CA') + pem('TWO').slice(0, 20))],
     ['is empty', 'ca has no PEM text', (): unknown => files.set('ca', '')],
     ['is gone', 'ENOENT', (): unknown => files.delete('ca')],
   ])('stay the same while a file %s', (_, why, change) => {
@@ -106,6 +106,6 @@ describe('the rules of credentials', () => {
   it('require a certificate and its key together, and each once', () => {
     expect(flaws({ certFile: 'b' })).toEqual([expect.stringContaining('tls: cert is there without key')]);
     expect(flaws({ key: 'b' })).toEqual([expect.stringContaining('tls: key is there without cert')]);
-    expect(flaws({ ca: 'a', caFile: 'b' })).toEqual(['tls: ca and caFile are both there: leave out one of them.']);
+    expect(flaws({ ca: 'a', caFile: 'b' })).toEqual(['tls: ca and caFile are both set: omit one of them.']);
   });
 });

@@ -35,7 +35,7 @@ export class Credentials<Context> {
   readonly #parts: CredentialParts<Context>;
   readonly #files: readonly string[];
   #context: Context;
-  #stamps: string;
+  #versions: string;
   #loggedProblem: string | null = null;
 
   /** Throws OPTION_INVALID if the texts or files cannot be read or used. */
@@ -44,7 +44,7 @@ export class Credentials<Context> {
     this.#parts = parts;
     this.#files = [caFile, certFile, keyFile].filter((path) => path !== undefined);
     try {
-      this.#stamps = this.#stampAll();
+      this.#versions = this.#fileVersions();
       this.#context = this.#read();
     } catch (cause) {
       throw new RollcallError(
@@ -68,17 +68,17 @@ export class Credentials<Context> {
   }
 
   #renew(): void {
-    // stamped before they are read: a change in between is read next time
-    const stamps = this.#stampAll();
-    if (stamps === this.#stamps) return;
+    // versions are determined before the files are read, so that a change in between is read next time
+    const stamps = this.#fileVersions();
+    if (stamps === this.#versions) return;
     this.#context = this.#read();
-    this.#stamps = stamps;
+    this.#versions = stamps;
     this.#parts.log.info(
       `Option ${this.#parts.option}: ${this.#files.join(', ')} changed, and will be used from now on.`,
     );
   }
 
-  #stampAll(): string {
+  #fileVersions(): string {
     return this.#files.map(this.#parts.stamp).join(' ');
   }
 
@@ -101,12 +101,9 @@ export class Credentials<Context> {
   }
 }
 
-/**
- * Throws unless each PEM block is complete: in a file that is being written, the first certificate may be complete
- * already.
- */
+/** Throws unless each PEM block is complete: in a file that is being written, only the first certificate may be complete. */
 function completePem(text: string, path: string): string {
   const begun = text.match(BEGIN)?.length ?? 0;
   if (begun > 0 && begun === (text.match(END)?.length ?? 0)) return text;
-  throw new Error(`${path} ${begun === 0 ? 'has no PEM text' : 'is cut short'}`);
+  throw new Error(`${path} ${begun === 0 ? 'has no PEM text' : 'is truncated'}`);
 }

@@ -88,8 +88,8 @@ export function oneOf<Value extends string>(values: readonly Value[]): Kind<Valu
 }
 
 /**
- * One of these values, or one of a newer registry, which a reader must accept: rejecting it would lose the whole
- * frame. Compare with the values you know, and handle the rest.
+ * One of these values, or one of a newer registry, which a reader must accept: rejecting it would lose the whole frame. Compare with the
+ * values you know, and handle unknown ones.
  */
 export function openEnum<Value extends string>(values: readonly Value[]): Kind<Value> {
   const allowed = `${values.map((word) => `\`${word}\``).join(', ')}; others may come`;
@@ -145,13 +145,10 @@ export function list<Item>(kind: Kind<Item>, min: number, max: number): Kind<rea
   };
 }
 
-/**
- * The valid items of a list: invalid items are dropped, and so are items after `max` valid ones. Use it for optional
- * data only.
- */
+/** The valid items of a list: invalid items are dropped, as are items after `max` valid ones. Use it for optional data only. */
 export function validItemsOf<Item>(kind: Kind<Item>, max: number): Kind<readonly Item[]> {
   return {
-    allowed: `list of ${kind.allowed}, 0 … ${max}; what is not allowed is left out`,
+    allowed: `list of ${kind.allowed}, 0 … ${max}; invalid items are dropped`,
     jsonSchema: { type: 'array', items: kind.jsonSchema, maxItems: max },
     parts: kind.parts,
     read(value) {
@@ -166,7 +163,7 @@ export function validItemsOf<Item>(kind: Kind<Item>, max: number): Kind<readonly
   };
 }
 
-/** Keys that pollute prototypes if code merges the object carelessly. */
+/** Keys that modify prototypes if code merges the object carelessly. */
 export const UNSAFE_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 export const UNSAFE_KEYS_TEXT = [...UNSAFE_KEYS].map((key) => `\`${key}\``).join(', ');
 /** One line: no control characters, no lone surrogates. */

@@ -15,7 +15,7 @@ const fields = {
   onChange: option.value({
     allowed: 'a function',
     is: (received): received is () => void => typeof received === 'function',
-    doc: 'Told of changes.',
+    doc: 'Called on changes.',
   }),
   retry: option.object(
     {
@@ -23,7 +23,7 @@ const fields = {
       capMs: option.number({ default: 250, min: 0, unit: 'ms', doc: 'Longest wait.' }),
     },
     {
-      doc: 'Waits between tries.',
+      doc: 'Waits between attempts.',
       rules: [
         ({ baseMs, capMs }) =>
           baseMs <= capMs
@@ -65,7 +65,7 @@ describe('parseOptions', () => {
     });
   });
 
-  it('keeps the given values and fills in the rest', () => {
+  it('keeps the given values and fills in the others', () => {
     const options = parseOptions(fields, {
       deadlineMs: 1,
       service: 'orders',
@@ -78,7 +78,7 @@ describe('parseOptions', () => {
     expect(options).toMatchObject({ metadata: { team: 'x' }, retry: { baseMs: 25, capMs: 30 }, onChange });
   });
 
-  it('treats undefined as left out', () => {
+  it('treats undefined as omitted', () => {
     expect(parseOptions(fields, { deadlineMs: undefined, retry: undefined })).toEqual(parseOptions(fields));
   });
 
@@ -214,11 +214,11 @@ describe('nearest', () => {
     expect(nearest(name, services)).toBe(meant);
   });
 
-  it.each(['billing', 'user-profiles', '', 'xail2'])('finds nothing near %o', (name) => {
+  it.each(['billing', 'user-profiles', '', 'xail2'])('finds no candidate near %o', (name) => {
     expect(nearest(name, services)).toBeNull();
   });
 
-  it('returns the nearest, among equals the first', () => {
+  it('returns the nearest, the first of equals', () => {
     expect(nearest('cat', ['bat', 'cats', 'cat'])).toBe('cat');
     expect(nearest('cat', ['bat', 'hat'])).toBe('bat');
     expect(nearest('cat', [])).toBeNull();

@@ -3,20 +3,17 @@ import type { Result } from '../runtime/errors.js';
 import { redacted } from '../runtime/redact.js';
 import { isRecord, printed } from './schema.js';
 
-/** All flaws, each in one sentence. */
+/** All flaws, each as one sentence. */
 export type Flaws = readonly string[];
 
-/**
- * One option: its documentation and its validation. `Missing` is its type when it is left out: that of the default, or
- * undefined.
- */
+/** One option: its documentation and its validation. `Missing` is its type when it is omitted: that of the default, or undefined. */
 export interface OptionSpec<Value, Missing = Value> {
-  /** One sentence for docs/OPTIONS.md: what it does, and its formula if it has one. */
+  /** One sentence for docs/OPTIONS.md: the effect, with the formula if it has one. */
   readonly doc: string;
-  /** The allowed values in words, with range and unit: `a whole number of ms from 1 to 60000`. */
+  /** The allowed values as text, with range and unit: `a whole number of ms from 1 to 60000`. */
   readonly allowed: string;
   readonly default: Missing;
-  /** The options inside, for a nested object. */
+  /** The nested options, for an object. */
   readonly fields?: OptionFields;
   accept(received: unknown, path: string): Result<Value, Flaws>;
 }
@@ -28,17 +25,13 @@ export type OptionsOf<Fields extends OptionFields> = {
   readonly [Key in keyof Fields]: Fields[Key] extends OptionSpec<infer Value, infer Missing> ? Value | Missing : never;
 };
 
-/**
- * A constraint between several options: null if they fit, else one sentence that names them, their values and what to
- * change.
- */
+/** A constraint between several options: null if they are valid, otherwise one sentence with the options, their values and the fix. */
 export type OptionRule<Options> = (options: Options) => string | null;
 
 /**
- * Parses options once, where they enter: fills in defaults, validates everything, deep-freezes the result. `undefined`
- * counts as left out. Rules run once each option is valid by itself.
- * Throws OPTION_INVALID with all flaws at once: for an unknown key the nearest known one, for a wrong value its path,
- * what was received and what is allowed.
+ * Parses the options of a user: fills in defaults, validates all values, deep-freezes the result. `undefined` counts as omitted. Rules run
+ * once each option is valid by itself. Throws OPTION_INVALID with all flaws at once: for an unknown key the nearest known one, for a wrong
+ * value its path, the received and the allowed value.
  */
 export function parseOptions<Fields extends OptionFields>(
   fields: Fields,
@@ -61,7 +54,7 @@ export interface OptionRow {
   readonly default: string;
 }
 
-/** The rows of a table of options; nested options replace the row of the option that holds them. */
+/** The rows of a table of options; nested options replace the row of their parent option. */
 export function optionRows(fields: OptionFields, prefix = ''): readonly OptionRow[] {
   return Object.entries(fields).flatMap(([key, spec]) => {
     const name = prefix + key;
@@ -89,7 +82,7 @@ export interface NumberSpec<Missing> extends Described<Missing> {
 export interface StringSpec<Missing> extends Described<Missing> {
   /** Default: any string that is not empty. */
   readonly pattern?: RegExp;
-  /** The meaning of the pattern in words. */
+  /** The meaning of the pattern as text. */
   readonly allowed?: string;
   /** The value is never shown in a message. */
   readonly secret?: boolean;
@@ -102,7 +95,7 @@ export interface ListSpec<Item, Missing> extends Described<Missing> {
   readonly max?: number;
 }
 
-/** The kinds of options. Without a `default`, an option that is left out is undefined. */
+/** The kinds of options. Without a `default`, an omitted option is undefined. */
 export const option = {
   /** A finite number within `min` … `max`, both included. */
   number<const Missing extends number | undefined = undefined>(spec: NumberSpec<Missing>): OptionSpec<number, Missing> {
@@ -172,7 +165,7 @@ export const option = {
     };
   },
 
-  /** Nested options. Left out, it has all its defaults. */
+  /** Nested options. If omitted, it has all its defaults. */
   object<const Fields extends OptionFields>(
     fields: Fields,
     spec: { readonly doc: string; readonly rules?: readonly OptionRule<OptionsOf<Fields>>[] },
@@ -199,7 +192,7 @@ export const option = {
   },
 };
 
-/** More edits than this are not a typing error. */
+/** A name with more edits is not a typing error. */
 const MAX_EDITS = 8;
 
 /**
@@ -261,7 +254,7 @@ function isSwapped(one: string, other: string, row: number, column: number): boo
   );
 }
 
-// ---- how a spec is made of a check ----------------------------------------------------------------------------------
+// ---- creating a spec from a check -----------------------------------------------------------------------------------
 
 function build<Value, Missing>(
   spec: Described<Missing>,

@@ -53,7 +53,7 @@ describe('a message', () => {
     expect(read.ok && 'color' in read.value).toBe(false);
   });
 
-  it('reports for every flaw its path, what was received and what is allowed', () => {
+  it('reports the path, the received and the allowed value of every flaw', () => {
     expect(flawsOf({ name: 'Cargo', gears: 0.5, wheels: [{ spokes: 1 }, { spokes: 100 }], color: 'green' })).toEqual([
       { path: 'name', received: '"Cargo"', allowed: 'lower-case letters' },
       { path: 'gears', received: '0.5', allowed: 'integer 1 … 21' },
@@ -91,7 +91,7 @@ describe('a message', () => {
     });
   });
 
-  it('returns its JSON Schema and those of the messages inside it', () => {
+  it('returns its JSON Schema and those of nested messages', () => {
     expect(componentSchemas([bike])).toEqual({
       Bike: {
         type: 'object',
@@ -158,7 +158,7 @@ describe('a kind', () => {
     expect(accepts(decimal(0), 0.1)).toBe(true);
   });
 
-  it('flag takes booleans only', () => {
+  it('flag accepts only booleans', () => {
     expect([true, false, 1, 'true', null].map((value) => accepts(flag(), value))).toEqual([
       true,
       true,
@@ -168,7 +168,7 @@ describe('a kind', () => {
     ]);
   });
 
-  it('openEnum accepts unknown values of the same form only', () => {
+  it('openEnum accepts only unknown values of the same form', () => {
     const kind = openEnum(['NOW']);
     expect(
       ['NOW', 'LATER', '', 'two words', 'x'.repeat(65), '\u001b[31m', 7].map((each) => accepts(kind, each)),
@@ -186,7 +186,7 @@ describe('a map of texts', () => {
     expect('polluted' in {}).toBe(false);
   });
 
-  it.each(['toString', 'hasOwnProperty', 'a.b', 'ключ'])('takes the key %s', (key) => {
+  it.each(['toString', 'hasOwnProperty', 'a.b', 'ключ'])('accepts the key %s', (key) => {
     const read = bike.parse({ ...good, tags: { [key]: 'x' } });
     expect(read.ok && Object.entries(read.value.tags)).toEqual([[key, 'x']]);
   });
@@ -199,7 +199,7 @@ describe('a map of texts', () => {
     expect(flawsOf({ ...good, tags: { a: 'x'.repeat(21) } })[0]?.path).toBe('tags.a');
   });
 
-  it('refuses a fourth key, an empty key, a key of two lines, half a character, and a value that is not a text', () => {
+  it('refuses a fourth key, an empty key, a key of two lines, a lone surrogate, and a value that is not a text', () => {
     expect(flawsOf({ ...good, tags: { a: '', b: '', c: '', d: '' } })[0]?.received).toBe('an object of 4 keys');
     expect(flawsOf({ ...good, tags: { '': 'x' } })[0]?.path).toBe('tags[""]');
     expect(flawsOf({ ...good, tags: { 'a\nb': 'x' } })[0]?.path).toBe('tags["a\\u{a}b"]');
@@ -209,7 +209,7 @@ describe('a map of texts', () => {
   });
 });
 
-describe('what is printed of a value', () => {
+describe('the printed form of a value', () => {
   it.each([
     [undefined, 'nothing'],
     [null, 'null'],
@@ -223,7 +223,7 @@ describe('what is printed of a value', () => {
     ['\ud800', '"\\u{d800}"'],
     ['grün 🙂', '"grün 🙂"'],
     ['x'.repeat(1_000_000), `"${'x'.repeat(56)}…" (1000000 characters)`],
-  ])('%# reads well', (value, shown) => {
+  ])('shows %#', (value, shown) => {
     expect(printed(value)).toBe(shown);
   });
 
@@ -240,7 +240,7 @@ describe('what is printed of a value', () => {
 });
 
 describe('hostile input', () => {
-  it('yields a value or flaws whatever its shape, and changes nothing', () => {
+  it('yields a value or flaws for any input, and does not change it', () => {
     const before = Object.getOwnPropertyNames(Object.prototype);
     const value = fc.oneof(
       fc.anything({ withNullPrototype: true, withBigInt: true }),
@@ -257,7 +257,7 @@ describe('hostile input', () => {
     expect(Object.getOwnPropertyNames(Object.prototype)).toEqual(before);
   });
 
-  it('cannot smuggle in a prototype', () => {
+  it('does not set a prototype', () => {
     const read = bike.parse(
       JSON.parse('{"name":"cargo","wheels":[{"spokes":1}],"owner":null,"__proto__":{"color":"red"}}'),
     );

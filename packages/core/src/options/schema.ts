@@ -1,7 +1,7 @@
 import type { Result } from '../runtime/errors.js';
 import { UNPRINTABLE } from '../runtime/redact.js';
 
-/** One flaw of a message: its path, what was received and what is allowed. */
+/** One flaw of a message: its path, the received value and the allowed ones. */
 export interface Flaw {
   /** `endpoints[0].port`; empty for the whole message. */
   readonly path: string;
@@ -15,15 +15,12 @@ export type JsonSchema = { readonly [keyword: string]: unknown };
 
 /** Validation of a message stops at this many flaws. */
 export const MAX_FLAWS = 10;
-/** The longest `received`, and the longest key in a path, in characters. */
+/** The maximum length of `received`, and of a key in a path, in characters. */
 const MAX_PRINTED = 80;
 
-/**
- * A kind of value. `read` copies only known fields, so that nothing unexpected gets in and every copy has the same
- * shape.
- */
+/** A kind of value. `read` copies only known fields, so that no unexpected field is kept and every copy has the same shape. */
 export interface Kind<Value> {
-  /** The allowed values in words, for flaws and docs: `integer 1 … 65535`. */
+  /** The allowed values as text, for flaws and docs: `integer 1 … 65535`. */
   readonly allowed: string;
   readonly jsonSchema: JsonSchema;
   /** The messages that this kind refers to. */
@@ -32,7 +29,7 @@ export interface Kind<Value> {
   readonly read: (value: unknown, flaws: Flaws) => Value | undefined;
 }
 
-/** One field of a message. If it is missing, that is a flaw, or it is left out, or it becomes `fallback`. */
+/** One field of a message. A missing field is a flaw, or is left out, or becomes `fallback`. */
 export interface Field<Value, Optional extends boolean = boolean> {
   readonly kind: Kind<Value>;
   readonly about: string;
@@ -112,7 +109,7 @@ export class Flaws {
     this.note(printed(value), allowed);
   }
 
-  /** Adds a flaw with its own description, where the value must not be shown or shows too little. */
+  /** Adds a flaw with its own description, for a value that must not be shown or is not clear enough. */
   note(received: string, allowed: string): undefined {
     if (!this.full) this.#found.push({ path: [], received, allowed });
   }
@@ -146,7 +143,7 @@ export function message<Value extends object>(
   const read = (value: unknown, flaws: Flaws): Value | undefined => {
     if (!isRecord(value)) return flaws.add(value, `an object (${name})`);
     const before = flaws.count;
-    // cloning keeps one hidden class for all messages of a table; adding sixteen fields one by one would not
+    // cloning gives all messages of a table the same hidden class, which adding sixteen fields one by one does not
     const copy: Record<string, unknown> = { ...blank };
     for (const slot of list) {
       if (flaws.full) break;
@@ -186,12 +183,12 @@ export function message<Value extends object>(
   return self;
 }
 
-/** A field that must be present. */
+/** A field that is required. */
 export function required<Value>(kind: Kind<Value>, about: string): Field<Value, false> {
   return { kind, about, optional: false };
 }
 
-/** A field that may be missing, and is then left out. */
+/** A field that may be missing, and then stays missing. */
 export function optional<Value>(kind: Kind<Value>, about: string): Field<Value, true> {
   return { kind, about, optional: true };
 }

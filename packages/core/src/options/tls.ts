@@ -48,10 +48,10 @@ export const credentialFields = {
     allowed: 'PEM text, not the name of a file',
     secret: true,
   }),
-  caFile: option.string({ doc: 'A file with the content of `ca`. It is read again when it has changed.', ...file }),
-  certFile: option.string({ doc: 'A file with the content of `cert`. It is read again when it has changed.', ...file }),
+  caFile: option.string({ doc: 'A file with the content of `ca`. It is read again when it changes.', ...file }),
+  certFile: option.string({ doc: 'A file with the content of `cert`. It is read again when it changes.', ...file }),
   keyFile: option.string({
-    doc: 'A file with the content of `key`. It is read again when it has changed.',
+    doc: 'A file with the content of `key`. It is read again when it changes.',
     ...file,
     secret: true,
   }),
@@ -73,7 +73,7 @@ export function credentialRules(name: string): readonly OptionRule<CredentialTer
     return (terms) =>
       terms[what] === undefined || terms[inFile] === undefined
         ? null
-        : `${name}: ${what} and ${inFile} are both there: leave out one of them.`;
+        : `${name}: ${what} and ${inFile} are both set: omit one of them.`;
   };
   return [
     ({ cert, key, certFile, keyFile }) => {

@@ -6,7 +6,7 @@ export interface Backoff {
   readonly capMs: number;
 }
 
-/** The longest wait before retry `n` in ms, without jitter; n = 0 is the first retry. */
+/** The maximum wait before retry `n` in ms, without jitter; n = 0 is the first retry. */
 export function ceilingMs(backoff: Backoff, n: number): number {
   return Math.min(backoff.capMs, backoff.baseMs * 2 ** n);
 }

@@ -3,7 +3,7 @@ export type Container = 'kubernetes' | 'docker' | 'podman' | 'container';
 
 export const CONTAINERS: readonly Container[] = ['kubernetes', 'docker', 'podman', 'container'];
 
-/** The traces that a container leaves in the process inside it. */
+/** The traces that a container leaves in its processes. */
 export interface ContainerTraces {
   /** The environment: Kubernetes sets KUBERNETES_SERVICE_HOST in each pod. */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -13,12 +13,12 @@ export interface ContainerTraces {
   readonly cgroup: string;
 }
 
-/** The file that each engine puts into its containers: Docker's, then Podman's. */
+/** The file that each engine creates in its containers: Docker's, then Podman's. */
 export const CONTAINER_MARKS: readonly string[] = ['/.dockerenv', '/run/.containerenv'];
 
 /**
- * The container that these traces show; null if they show none. On cgroup v2 `/proc/self/cgroup` shows nothing inside a
- * container; the marks and the environment still do.
+ * The container that these traces indicate; null if they indicate none. On cgroup v2 `/proc/self/cgroup` shows no trace inside a container;
+ * the marks and the environment still do.
  */
 export function containerIn({ env, marks, cgroup }: ContainerTraces): Container | null {
   if ((env['KUBERNETES_SERVICE_HOST'] ?? '') !== '' || cgroup.includes('/kubepods')) return 'kubernetes';
@@ -27,5 +27,5 @@ export function containerIn({ env, marks, cgroup }: ContainerTraces): Container 
   return /\/(containerd|lxc|cri-containerd|crio)[/-]/.test(cgroup) ? 'container' : null;
 }
 
-/** The container that another process reported, if it is a known word; else null. */
+/** The container that another process reported, if it is a known value; otherwise null. */
 export const containerOf = (received: unknown): Container | null => CONTAINERS.find((one) => one === received) ?? null;

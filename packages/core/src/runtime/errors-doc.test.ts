@@ -15,7 +15,7 @@ describe('docs/ERRORS.md', () => {
   });
 
   it.each([...ERROR_CODES])(
-    'states for %s what happened, why, what to do, whether to retry, and its HTTP status',
+    'states for %s the problem, the cause, the fix, whether to retry, and its HTTP status',
     (code) => {
       const entry = entries.get(code);
       expect(entry).toMatch(/^\*\*What:\*\* \S.*[.;]?\n/m);

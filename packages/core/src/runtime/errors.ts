@@ -34,7 +34,7 @@ export interface Attempt {
   readonly instance: string;
   readonly ms: number;
   readonly outcome: string;
-  /** The attempt was a hedge: it ran beside a slow one, so their times overlap. Default false. */
+  /** True if the attempt was a hedge: it ran beside a slow one, so their times overlap. Default false. */
   readonly isHedge?: boolean;
 }
 
@@ -45,7 +45,7 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
-/** The one error class of Rollcall. The message says what happened, why, and what to do. */
+/** The error class of Rollcall. The message contains the problem, the cause and the fix. */
 export class RollcallError extends Error {
   override readonly name = 'RollcallError';
   readonly code: ErrorCode;
@@ -69,12 +69,12 @@ export function isRollcallError(error: unknown): error is RollcallError {
   return typeof error === 'object' && error !== null && BRAND in error;
 }
 
-/** The message of any thrown value: of an Error its `message`, else the value as a string. */
+/** The message of any thrown value: of an Error its `message`, otherwise the value as a string. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** An expected failure is a value, not an exception: `Result` is what an operation returns that may be refused. */
+/** The result of an operation that may be refused: an expected failure is a value, not an exception. */
 export type Result<Value, Refusal> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly problem: Refusal };

@@ -40,7 +40,7 @@ export function isIpv6(text: string): boolean {
   return plain.every((each) => HEX_GROUP.test(each)) && (tail === undefined ? width === 8 : width <= 7);
 }
 
-/** True if the host leads every machine to itself: a loopback address, also in the brackets of a URL, or `localhost`. */
+/** True if the host means the local machine on every machine: a loopback address, also in the brackets of a URL, or `localhost`. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host === '[::1]' || (isIpv4(host) && host.startsWith('127.'));
 }

@@ -5,9 +5,9 @@
  * the same name with another kind or other labels throws a TypeError.
  */
 export interface Meter {
-  /** The exposition format in which the application can publish these metrics; left out if unknown. */
+  /** The exposition format in which the application can publish these metrics; undefined if unknown. */
   readonly exposition?: 'prometheus';
-  /** A value that only grows. `labels` are the label names, in the order in which `add` takes their values. */
+  /** A value that only increases. `labels` are the label names, in the order in which `add` takes their values. */
   counter<const Labels extends readonly string[] = []>(name: string, help: string, labels?: Labels): Counter<Labels>;
   /** A value that goes up and down. */
   gauge<const Labels extends readonly string[] = []>(name: string, help: string, labels?: Labels): Gauge<Labels>;
@@ -32,7 +32,7 @@ export interface Gauge<Labels extends readonly string[] = []> {
   set(value: number, ...values: LabelValues<Labels>): void;
   /** `n` may be negative. */
   add(n: number, ...values: LabelValues<Labels>): void;
-  /** Removes one series, because what it measured no longer exists and 0 would be wrong. */
+  /** Removes one series, because its object no longer exists and 0 would be wrong. */
   forget(...values: LabelValues<Labels>): void;
 }
 

@@ -23,7 +23,7 @@ export const systemRandom: Random = {
       used = 0;
     }
     const bytes = pool.slice(used, used + length);
-    // bytes that were handed out must not stay readable in the pool
+    // bytes that were returned must not stay readable in the pool
     pool.fill(0, used, used + length);
     used += length;
     return bytes;
@@ -32,9 +32,9 @@ export const systemRandom: Random = {
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
-/** A word of `length` characters from `A-Za-z0-9_-`, with six random bits each: 22 characters have 132 bits. */
+/** A string of `length` characters from `A-Za-z0-9_-`, with six random bits each: 22 characters encode 132 bits. */
 export function randomWord(random: Random, length: number): string {
-  // joined once: V8 keeps a string that grows by single characters as a tree of them, thirty times as large
+  // joined once: V8 stores a string that grows by single characters as a tree of them, thirty times as large
   return Array.from(random.bytes(length), (byte) => ALPHABET.charAt(byte & 63)).join('');
 }
 

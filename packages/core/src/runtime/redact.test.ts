@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { printableText, redacted } from './redact.js';
 
 describe('printableText', () => {
-  it('is one line without terminal control sequences, and is cut', () => {
+  it('is one line without terminal control sequences, and is truncated', () => {
     expect(printableText('no\u001b[2J\nFAKE\u202e\u2028\ud800 "Käse" \\')).toBe('no?[2J?FAKE??? "Käse" \\');
     expect(printableText('y'.repeat(401))).toBe(`${'y'.repeat(399)}…`);
     expect(printableText('y'.repeat(400))).toBe('y'.repeat(400));

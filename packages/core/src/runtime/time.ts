@@ -59,7 +59,7 @@ export function sleep(time: Time, ms: number, options?: TimerOptions & { signal?
   });
 }
 
-/** In Node a timer is an object with `unref`; in a browser it is a number and keeps nothing alive. */
+/** In Node a timer is an object with `unref`; in a browser it is a number and never keeps a process alive. */
 function unref(handle: unknown): void {
   if (typeof handle === 'object' && handle !== null && 'unref' in handle && typeof handle.unref === 'function') {
     handle.unref();

@@ -61,7 +61,7 @@ export interface DirectionAnswer {
   readonly lastSuccessAgoMs: number | null;
   /** Round trip of the last Heartbeat-1; null for Heartbeat-2. */
   readonly roundTripMs: number | null;
-  /** Rounds in a row without success. */
+  /** Consecutive rounds without success. */
   readonly misses: number;
   /** The last error, verbatim; null when the last one succeeded. */
   readonly error: string | null;
@@ -72,10 +72,7 @@ export interface HeartbeatsAnswer {
   readonly heartbeat2: DirectionAnswer;
 }
 
-/**
- * Losses of an instance's line that the registry did not cause, within ten minutes, and how long the streams had
- * lasted, ms.
- */
+/** Losses of an instance's line that the registry did not cause, within ten minutes, and the durations of its streams, ms. */
 export interface LineLosses {
   readonly times: number;
   readonly shortestMs: number;
@@ -84,7 +81,7 @@ export interface LineLosses {
 
 /** `GET /api/v1/instances/{id}` */
 export type InstanceAnswer = Instance & {
-  /** The instance's own values, which the record may show overridden. */
+  /** The values that the instance registered, which the record may override. */
   readonly own: OwnSettings;
   readonly override: Override | null;
   readonly heartbeats: HeartbeatsAnswer;
@@ -96,14 +93,14 @@ export type InstanceAnswer = Instance & {
   readonly lineLosses: LineLosses | null;
 };
 
-// ---- what happened --------------------------------------------------------------------------------------------------
+// ---- events ---------------------------------------------------------------------------------------------------------
 
 /** `GET /api/v1/instances/{id}/timeline` */
 export interface TimelineAnswer {
   readonly id: string;
-  /** Wall clock, ms since 1970, since when everything about it is kept. */
+  /** Wall clock, ms since 1970: all data about the instance since then is kept. */
   readonly since: number;
-  /** Newest last. */
+  /** The newest event is last. */
   readonly events: readonly RegistryEvent[];
 }
 
@@ -112,13 +109,13 @@ export interface EventsAnswer {
   /** Sequence numbers are comparable only within one epoch. */
   readonly epoch: string;
   /**
-   * Wall clock, ms since 1970, since when all events of the requested kinds are kept: of older ones, only what
-   * operators did and the registry's own events.
+   * Wall clock, ms since 1970, since when all events of the requested kinds are kept; of older events, only operator actions and the
+   * registry's own events are kept.
    */
   readonly since: number;
   /** The value of `after` in the next request. */
   readonly last: number;
-  /** True if there is more after `last` already. */
+  /** True if there are already events after `last`. */
   readonly more: boolean;
   /** The number of events from the requested one up to `last` that are no longer kept. */
   readonly missed: number;
@@ -128,11 +125,11 @@ export interface EventsAnswer {
   readonly older: boolean;
   /** How many events of this epoch are no longer kept, of all kinds and namespaces. */
   readonly dropped: number;
-  /** Newest last. */
+  /** The newest event is last. */
   readonly events: readonly RegistryEvent[];
 }
 
-/** A span in which the registry could not listen: from this many ms ago to this many ms ago. */
+/** A period in which the registry could not listen: from this many ms ago to this many ms ago. */
 export interface NotListening {
   readonly fromAgoMs: number;
   readonly toAgoMs: number;
@@ -144,11 +141,11 @@ export interface BeatsAnswer {
   readonly intervalMs: number;
   /** Each round of Heartbeat-1; `roundTripMs` null: not every endpoint answered. */
   readonly heartbeat1: readonly { readonly agoMs: number; readonly roundTripMs: number | null }[];
-  /** Each Heartbeat-2 that came. */
+  /** Each received Heartbeat-2. */
   readonly heartbeat2: readonly { readonly agoMs: number }[];
   /**
-   * Spans in which the registry could not listen, oldest first: a heartbeat that is not heard in one of them is not
-   * missed. A round of Heartbeat-1 that was under way then may be among `heartbeat1` as unanswered.
+   * Periods in which the registry could not listen, oldest first: a heartbeat that did not arrive in one of them does not count as missed.
+   * A round of Heartbeat-1 that was under way then may be among `heartbeat1` as unanswered.
    */
   readonly notListening: readonly NotListening[];
 }
@@ -165,10 +162,10 @@ export interface CircuitCounts {
 /** Attempts from all instances of one service to one instance of another. */
 export interface TargetEdge {
   readonly instance: string;
-  /** The sum of all callers. */
+  /** The sum over all callers. */
   readonly callsPerSecond: number;
   readonly failures: number;
-  /** The highest of the callers; null: too few calls to say. */
+  /** The highest value of the callers; null: too few calls. */
   readonly p99Ms: number | null;
   readonly circuits: CircuitCounts;
 }
@@ -181,13 +178,13 @@ export interface ServiceEdge {
   /** Instances of `from` that reported it. */
   readonly callers: number;
   readonly calls: number;
-  /** The sum of all callers. */
+  /** The sum over all callers. */
   readonly callsPerSecond: number;
   readonly failures: number;
   readonly retries: number;
-  /** The callers' medians, weighted by their calls; null: too few calls to say. */
+  /** The callers' medians, weighted by their calls; null: too few calls. */
   readonly p50Ms: number | null;
-  /** The highest of the callers: at least 99 of 100 calls of each of them took no longer. */
+  /** The highest value of the callers: for each of them, at least 99 of 100 calls took no longer. */
   readonly p99Ms: number | null;
   readonly inFlight: number;
   /** Age of the newest report of it, ms. */
@@ -224,26 +221,26 @@ export interface TopologySummary {
   readonly callsPerSecond: number;
   readonly failures: number;
   readonly retries: number;
-  /** The services with reported callers, by `namespace` and `service`. */
+  /** The number of services with reported callers, by `namespace` and `service`. */
   readonly called: readonly CalledService[];
-  /** The services whose own calls failed, by `namespace` and `service`. */
+  /** The number of services whose own calls failed, by `namespace` and `service`. */
   readonly failing: readonly Pick<CalledService, 'namespace' | 'service' | 'failures'>[];
 }
 
 export interface TrafficPoint {
-  /** Wall clock, ms since 1970, of the step's end: for people only. */
+  /** Wall clock, ms since 1970, of the step's end: for display only. */
   readonly at: number;
-  /** 0 where no caller reported any. */
+  /** 0 if no caller reported any. */
   readonly calls: number;
   readonly failures: number;
   readonly retries: number;
-  /** The highest that a caller reported; null: none. */
+  /** The highest value that a caller reported; null: none. */
   readonly p99Ms: number | null;
 }
 
 /** `GET /api/v1/traffic` */
 export interface TrafficAnswer {
   readonly stepMs: number;
-  /** Whole steps, oldest first, none from before the registry began. */
+  /** Complete steps, oldest first, none from before the start of the registry. */
   readonly points: readonly TrafficPoint[];
 }

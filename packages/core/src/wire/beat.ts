@@ -9,16 +9,16 @@ import { forecastMessage, ID, NAME, NONCE, reasonMessage, REVISION } from './pro
 
 /** Heartbeat-2, `POST /api/v1/instances/{id}/heartbeat` */
 export interface Beat {
-  /** The newest nonce of a Heartbeat-1; null before the first one. */
+  /** The latest nonce of a Heartbeat-1; null before the first one. */
   readonly nonce: string | null;
-  /** Grows within a process; a number not above the highest accepted one has no effect. */
+  /** Increases within a process; a number not above the highest accepted one has no effect. */
   readonly seq: number;
   readonly load?: { readonly inFlight: number; readonly loopLagMs: number };
-  /** At most 64; left out if there is nothing to report. */
+  /** At most 64; omitted if there is no new data. */
   readonly edges?: readonly Edge[];
 }
 
-/** The most services that a beat reports; further ones are not read. */
+/** The maximum number of services that a beat reports; further ones are not read. */
 export const MAX_EDGES = 64;
 
 /** The observations of an instance, as a caller, of one service of its namespace in the last complete window. */
@@ -31,11 +31,11 @@ export interface Edge {
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
   readonly inFlight: number;
-  /** The number of the window, which grows; the same number means the same counts, sent again. */
+  /** The number of the window, which increases; the same number means the same counts, sent again. */
   readonly window?: number;
   /**
-   * The instances that were called in the window, and those whose circuit is not closed; the worst ones if not all of
-   * them fit. At most 200 in all edges of a beat.
+   * The instances that were called in the window, and those whose circuit is not closed; those with the most failures if not all of them
+   * fit. At most 200 in all edges of a beat.
    */
   readonly targets?: readonly EdgeTarget[];
 }
@@ -46,7 +46,7 @@ export interface Edge {
 export const CIRCUITS = ['closed', 'open', 'half-open'] as const;
 export type Circuit = (typeof CIRCUITS)[number];
 
-/** The most called instances that a beat reports, in all its edges. */
+/** The maximum number of called instances that a beat reports, in all its edges. */
 export const MAX_TARGETS = 200;
 
 /** The observations of an instance, as a caller, of one instance of a service. It counts attempts; the edge counts calls. */
@@ -107,7 +107,7 @@ export const beatMessage: Message<Beat> = message<Beat>('Beat', 'Heartbeat-2, in
   load: optional(loadMessage, 'for display and balancers'),
   edges: optional(
     validItemsOf(edgeMessage, MAX_EDGES),
-    'what it observed of the services it calls; left out if nothing is new',
+    'what it observed of the services it calls; omitted without new data',
   ),
 });
 

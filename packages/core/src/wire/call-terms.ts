@@ -1,11 +1,10 @@
 /**
- * Metadata of each attempt of a call, beside its payload: a header over HTTP, metadata over gRPC, the `metadata` of a
- * Nest packet over TCP. Each may be missing, and an unreadable value counts as missing, since foreign callers may send
- * anything.
+ * Metadata of each attempt of a call, beside its payload: a header over HTTP, metadata over gRPC, the `metadata` of a Nest packet over TCP.
+ * Each entry may be missing, and an unreadable value counts as missing, since callers without Rollcall may send any value.
  */
 
 /**
- * The rest of the caller's deadline at the time of sending, in whole ms. A duration, not a time of day, because clocks
+ * The remaining time of the caller's deadline at the time of sending, in whole ms. It is a duration, not a time of day, because clocks
  * differ.
  */
 export const DEADLINE_KEY = 'rollcall-deadline-ms';
@@ -15,14 +14,14 @@ export const ATTEMPT_KEY = 'rollcall-attempt';
 export const TARGET_KEY = 'rollcall-target';
 
 /**
- * On an HTTP error response: not this process failed, but a service that it called, with this code. The caller neither
- * ejects this instance nor retries another, which would call the same service.
+ * On an HTTP error response: the failure is not that of this process but of a service that it called, with this code. The caller neither
+ * ejects this instance nor retries another one, which would call the same service.
  */
 export const ERROR_KEY = 'rollcall-error';
 
 const WHOLE_NUMBER = /^-?\d{1,12}$/;
 
-/** The rest of the deadline in ms; at 0 or less the caller no longer waits. Null if it is missing or unreadable. */
+/** The remaining time of the deadline in ms; at 0 or less the caller no longer waits. Null if it is missing or unreadable. */
 export function remainingMsOf(received: unknown): number | null {
   return wholeNumber(received);
 }

@@ -21,24 +21,24 @@ describe('callable', () => {
     ]);
   });
 
-  it('names each admin state that keeps callers away', () => {
+  it('reports each admin state that excludes an instance from calls', () => {
     for (const admin of AWAY_STATES) {
       expect(callableText(countCallable([{ state: 'HEALTHY', admin }]))).toBe(
         `0 of 1 callable: 1 ${ADMIN_WORDS[admin]}`,
       );
     }
     const words = AWAY_STATES.flatMap((admin) => [ADMIN_WORDS[admin], ...Object.values(AWAY_ACTIONS[admin])]);
-    // "drained" is both what was done and what the instance is
+    // "drained" is both an action of an operator and the state of the instance
     expect(new Set(words).size).toBe(words.length - 1);
   });
 
-  it('is not yet a replacement for another one while it is REGISTERING', () => {
+  it('is not yet a replacement for another instance while it is REGISTERING', () => {
     expect(isSubstitute({ state: 'REGISTERING', admin: 'ENABLED' })).toBe(false);
     expect(isSubstitute({ state: 'UNHEALTHY', admin: 'ENABLED' })).toBe(true);
     expect(isSubstitute({ state: 'HEALTHY', admin: 'DRAINING' })).toBe(false);
   });
 
-  it('is counted, with what keeps callers from the others', () => {
+  it('is counted, with the reasons that exclude the others', () => {
     const healthy = { state: 'HEALTHY', admin: 'ENABLED' } as const;
     expect(callableText(countCallable([healthy, { ...healthy, state: 'UNHEALTHY' }]))).toBe('2 of 2 callable');
     const drained = { ...healthy, admin: 'DRAINING' } as const;

@@ -29,12 +29,12 @@ export function isCallable(instance: Pick<Instance, 'state' | 'admin'>): boolean
   return isCallableIn(instance, CALLABLE_STATES);
 }
 
-/** As `isCallable`, and not REGISTERING any more: it can stand in for another one. */
+/** Like `isCallable`, but not REGISTERING: the instance can replace another one. */
 export function isSubstitute(instance: Pick<Instance, 'state' | 'admin'>): boolean {
   return isCallable(instance) && instance.state !== 'REGISTERING';
 }
 
-/** The number of callable instances of a service, and what keeps callers from the others. */
+/** The number of callable instances of a service, and the reasons that exclude the others. */
 export interface CallableCount {
   readonly all: number;
   readonly callable: number;
@@ -60,14 +60,14 @@ export function countCallable(instances: Iterable<Pick<Instance, 'state' | 'admi
   return { all, callable, admin, leaving, unfit };
 }
 
-/** The label of an instance for people, by its admin state: `2 drained`. */
+/** The label of an instance for display, by its admin state: `2 drained`. */
 export const ADMIN_WORDS: Readonly<Record<AdminState, string>> = {
   ENABLED: 'enabled',
   DRAINING: 'drained',
   MAINTENANCE: 'in maintenance',
 };
 
-/** How people call what operators do to an instance, by the admin state that keeps callers away. */
+/** The names of an operator's actions on an instance, by the admin state that excludes it from calls. */
 export const AWAY_ACTIONS: Readonly<
   Record<AwayState, { readonly name: string; readonly done: string; readonly undone: string }>
 > = {
@@ -92,10 +92,7 @@ export function callableText(count: CallableCount): string {
   return `${count.callable} of ${count.all} callable${why === '' ? '' : `: ${why}`}`;
 }
 
-/**
- * True if a service has instances, none of which is callable. Not if all of them leave: a service that is shut down is
- * on its way out of the registry.
- */
+/** True if a service has instances, but none is callable. False if all of them leave: such a service is being shut down. */
 export function isOutage({ all, callable, leaving }: CallableCount): boolean {
   return callable === 0 && leaving < all;
 }

@@ -26,7 +26,7 @@ function shown(snapshot: ServiceSnapshot): string {
   return entries.toSorted().join(' ');
 }
 
-/** The truth about one service, and a log, as a registry keeps them. */
+/** The current instances of one service, and a log, as a registry keeps them. */
 class ModelRegistry {
   epoch = epochOf(1);
   #epochs = 1;
@@ -49,7 +49,7 @@ class ModelRegistry {
     this.log.push({ revision: this.revision, id });
   }
 
-  /** One flush: everything after `from`, each instance once, in its last version. */
+  /** One flush: all changes after `from`, each instance once, in its last version. */
   since(from: number): ServiceFrame {
     const ids = new Set(this.log.filter((entry) => entry.revision > from).map((entry) => entry.id));
     const upsert = [...this.instances.values()].filter((each) => ids.has(each.id));
@@ -89,7 +89,7 @@ class Client {
   #sentUpTo = 0;
   #epoch = '';
 
-  /** Make-before-break: what the old stream still holds is dropped with it. */
+  /** The old stream is closed, and its remaining frames are dropped. */
   connect(registry: ModelRegistry, parts: number): void {
     const resumes =
       this.cursor !== null && registry.epoch === this.cursor.epoch && this.snapshot.canResume(this.cursor);
@@ -98,7 +98,7 @@ class Client {
     this.#epoch = registry.epoch;
   }
 
-  /** One frame arrives: a change goes between the parts of a reset, a cursor follows when all was sent. */
+  /** One frame arrives: a change comes between the parts of a reset, and a cursor follows the last frame. */
   receive(registry: ModelRegistry, changesFirst: boolean): void {
     if (this.#epoch !== registry.epoch) return;
     const begun =
@@ -192,7 +192,7 @@ describe('over any history', () => {
     );
   });
 
-  it('all true instances are known across epochs, and all other known ones are unconfirmed', () => {
+  it('all current instances are known across epochs, and all other known ones are unconfirmed', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof({ weight: 9, arbitrary: step }, restart), { maxLength: 60 }), (steps) => {
         const { client, registry } = run(steps);
@@ -205,7 +205,7 @@ describe('over any history', () => {
     );
   });
 
-  it('a fresh registry never leaves a client without the instances that it knew', () => {
+  it('a fresh registry never deletes instances that a client knows', () => {
     const fresh = fc.tuple(fc.subarray([...IDS]), fc.array(parts, { minLength: 1, maxLength: 3 }));
     fc.assert(
       fc.property(
@@ -229,7 +229,7 @@ describe('over any history', () => {
     );
   });
 
-  it('late frames of an older stream change nothing', () => {
+  it('late frames of an older stream have no effect', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), fc.array(fc.nat(), { maxLength: 10 }), (steps, late) => {
         const old: ServiceFrame[] = [];

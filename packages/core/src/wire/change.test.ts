@@ -91,12 +91,12 @@ describe('within an epoch', () => {
     expect(snapshot.tombstone('a')).toBeUndefined();
   });
 
-  it('an instance that a complete reset does not name is removed', () => {
+  it('an instance that is missing in a complete reset is removed', () => {
     const snapshot = snapshotOf(reset(A, 5, [at('a', 5), at('b', 4)]), reset(A, 6, [at('a', 5)]));
     expect(shown(snapshot)).toBe('a@5');
   });
 
-  it('an instance that an incomplete reset does not name stays', () => {
+  it('an instance that is missing in an incomplete reset stays', () => {
     const snapshot = snapshotOf(
       reset(A, 5, [at('a', 5), at('b', 4)]),
       resetPart(A, 6, { complete: false, instances: [at('a', 6)] }),
@@ -104,7 +104,7 @@ describe('within an epoch', () => {
     expect(shown(snapshot)).toBe('a@5 b@4');
   });
 
-  it('a reset that is older than the view removes nothing', () => {
+  it('a reset that is older than the view removes no instance', () => {
     const snapshot = snapshotOf(reset(A, 9, [at('a', 5), at('b', 9)]), reset(A, 8, [at('c', 8)]));
     expect(shown(snapshot)).toBe('a@5 b@9 c@8');
   });
@@ -112,11 +112,11 @@ describe('within an epoch', () => {
   it.each<[string, ServiceFrame]>([
     ['a tombstone', change([], [gone('z', 9)])],
     ['another reset', reset(A, 9, [at('a', 5)])],
-  ])('nor does one that is older than %s', (_what, newer) => {
+  ])('nor does a reset that is older than %s', (_what, newer) => {
     expect(shown(snapshotOf(reset(A, 5, [at('a', 5)]), newer, reset(A, 8, [])))).toBe('a@5');
   });
 
-  it('an instance that a reset names is alive, regardless of its tombstones', () => {
+  it('an instance in a reset is alive, regardless of its tombstones', () => {
     expect(shown(snapshotOf(reset(A, 5, [at('a', 3)], [gone('a', 4)])))).toBe('a@3');
   });
 
@@ -141,18 +141,18 @@ describe('another epoch', () => {
     expect(snapshot).toMatchObject({ epoch: B, revision: 3 });
   });
 
-  it('removes no instance by not naming it', () => {
+  it('removes no instance because it is missing', () => {
     const snapshot = snapshotOf(known, reset(B, 0, []));
     expect(shown(snapshot)).toBe('a@49? b@50?');
     expect(snapshot.status).toBe('known');
   });
 
-  it('nor by not naming it again', () => {
+  it('nor if it is missing again', () => {
     const snapshot = snapshotOf(known, reset(B, 0, []), reset(B, 1, [at('c', 1)]), reset(A, 51, [at('d', 51)]));
     expect(shown(snapshot)).toBe('a@49? b@50? c@1? d@51');
   });
 
-  it('confirms the instances that it names, also in the next epoch', () => {
+  it('confirms the instances that it contains, also in the next epoch', () => {
     expect(shown(snapshotOf(known, reset(B, 0, []), reset(A, 52, [at('a', 1)])))).toBe('a@1 b@50?');
   });
 
@@ -178,11 +178,11 @@ describe('another epoch', () => {
   });
 });
 
-/** Knows c, and does not know whether a and b are gone. */
+/** Knows c, and does not know whether a and b still exist. */
 const doubtful = () => snapshotOf(reset(A, 2, [at('a', 1), at('b', 2)]), reset(B, 1, [at('c', 1)]));
 
 describe('unconfirmed instances', () => {
-  it('are removed when the registry is settled and they are ejected here, too', () => {
+  it('are removed when the registry is settled and they are also ejected here', () => {
     const snapshot = doubtful();
     const list = snapshot.instances;
     expect(snapshot.confirm(false, () => true)).toBe(false);
@@ -212,7 +212,7 @@ describe('"unknown"', () => {
     expect(snapshot.status).toBe('known');
   });
 
-  it('removes nothing, but makes all instances unconfirmed', () => {
+  it('removes no instance, but makes all of them unconfirmed', () => {
     const snapshot = snapshotOf(reset(A, 1, [at('a', 1)]), unknown);
     expect(shown(snapshot)).toBe('a@1?');
     expect(snapshot.status).toBe('known');
@@ -238,7 +238,7 @@ describe('resuming', () => {
 
   it.each<[string, readonly ServiceFrame[]]>([
     ['before the first reset', []],
-    ['in the middle of one', [base, resetPart(A, 9, { complete: false })]],
+    ['between the parts of a reset', [base, resetPart(A, 9, { complete: false })]],
     ['after a part was lost', [base, resetPart(A, 9, { complete: false }), resetPart(A, 9, { part: 2 })]],
     ['after "unknown"', [base, unknown]],
   ])('is not allowed %s', (_when, frames) => {
@@ -252,11 +252,11 @@ describe('resuming', () => {
 
 const many = (from: number, count: number) => Array.from({ length: count }, (_, index) => at(`i${from + index}`, 1));
 
-describe('a stream that breaks the protocol', () => {
+describe('a stream that violates the protocol', () => {
   it.each<[string, readonly ServiceFrame[]]>([
     ['a change before any reset', [change([at('z', 1)])]],
     ['a reset without its first part', [resetPart(A, 3, { part: 1 })]],
-    ['a part that is left out', [resetPart(A, 3, { complete: false }), resetPart(A, 3, { part: 2 })]],
+    ['a part that is missing', [resetPart(A, 3, { complete: false }), resetPart(A, 3, { part: 2 })]],
     [
       'a part twice',
       [
@@ -266,7 +266,7 @@ describe('a stream that breaks the protocol', () => {
       ],
     ],
     [
-      'going on after a gap',
+      'continuing after a gap',
       [resetPart(A, 3, { complete: false }), resetPart(A, 3, { part: 2 }), resetPart(A, 3, { part: 1 })],
     ],
     ['parts of two revisions', [resetPart(A, 3, { complete: false }), resetPart(A, 4, { part: 1 })]],
@@ -312,7 +312,7 @@ describe('a stream that breaks the protocol', () => {
   });
 });
 
-/** The copy that a process with these frames stores for the next. */
+/** The copy that a process with these frames stores for the next process. */
 function after(...frames: readonly ServiceFrame[]): ServiceSnapshot {
   const next = new ServiceSnapshot();
   const { kept } = snapshotOf(...frames);
@@ -338,19 +338,19 @@ describe('a view that starts from a stored copy', () => {
     expect(shown(snapshot)).toBe('a@4 c@5');
   });
 
-  it('keeps instances that a registry of another epoch does not name, except for its tombstones', () => {
+  it('keeps instances that a registry of another epoch does not contain, except for its tombstones', () => {
     const snapshot = after(reset(A, 3, [at('a', 1), at('b', 2), at('c', 3)]));
     snapshot.apply(reset(B, 1, [at('b', 1)], [gone('c', 1)]));
     expect(shown(snapshot)).toBe('a@1? b@1');
   });
 
-  it('keeps instances unconfirmed that its own epoch had not named, so that absence does not remove them', () => {
+  it('keeps instances unconfirmed that its own epoch did not contain, so that absence does not remove them', () => {
     const snapshot = after(both, reset(B, 1, [at('b', 1)]));
     snapshot.apply(reset(B, 2, [at('b', 1)]));
     expect(shown(snapshot)).toBe('a@1? b@1');
   });
 
-  it('removes an instance whose address belongs to another, and those that do not answer when a settled registry denies them', () => {
+  it('removes an instance whose address another process has, and unresponsive ones that a settled registry does not know', () => {
     const snapshot = after(both);
     expect(snapshot.disprove('a')).toBe(true);
     expect(snapshot.confirm(true, () => true)).toBe(false);

@@ -5,7 +5,7 @@ import type { Cursor } from './protocol.js';
 /** The frames that concern the view of one service; `status` and `gone` do not. */
 export type ServiceFrame = Extract<Frame, { readonly event: 'reset' | 'change' | 'unknown' }>;
 
-/** `waiting`: no complete answer yet; `unknown`: the settled registry does not know the service, and neither do we. */
+/** `waiting`: no complete answer yet; `unknown`: the settled registry does not know the service, and neither does this process. */
 export type ServiceStatus = 'waiting' | 'known' | 'unknown';
 
 /**
@@ -19,13 +19,13 @@ export interface KeptService {
   readonly epoch: string;
   readonly revision: number;
   readonly instances: readonly Instance[];
-  /** The instances that the registry of this epoch has not named. */
+  /** The instances that were missing in the registry of this epoch. */
   readonly unconfirmed: readonly InstanceId[];
 }
 
 /** A service with more instances than this is rejected as implausible. */
 const MAX_INSTANCES = 100_000;
-/** The newest tombstones suffice: an older frame can only arrive within one flush, which names each instance once. */
+/** The newest tombstones suffice: an older frame can only arrive within one flush, which contains each instance once. */
 const KEPT_TOMBSTONES = 1_024;
 
 /** Instances and tombstones with revisions of one epoch: the higher revision wins, in any order of arrival. */
@@ -66,10 +66,7 @@ class View {
 interface Pending {
   readonly epoch: string;
   readonly revision: number;
-  /**
-   * True if the reset is of our epoch and not older than our view when it began: instances that it does not name are
-   * then gone.
-   */
+  /** True if the reset is of our epoch and not older than our view when it began: instances that it does not contain are then removed. */
   readonly absenceCounts: boolean;
   readonly view: View;
   nextPart: number;

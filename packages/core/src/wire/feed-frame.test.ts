@@ -30,7 +30,7 @@ const flawsOf = (event: string, data: unknown) => {
 };
 
 describe('a frame of the feed', () => {
-  it.each(frames)('$event is read as it was written, without unknown fields', ({ event, data }) => {
+  it.each(frames)('$event is parsed unchanged, without unknown fields', ({ event, data }) => {
     expect(parseFrame(event, JSON.stringify({ ...data, tomorrow: [1] }))).toEqual({ ok: true, value: { event, data } });
   });
 
@@ -64,7 +64,7 @@ describe('a frame of the feed', () => {
     expect(flawsOf('reset', { ...reset, instances: [sampleInstance({ namespace: 'other' })] })).toHaveLength(1);
   });
 
-  it('is read or refused whatever its content', () => {
+  it('is parsed or refused, whatever its content', () => {
     const mangled = fc.tuple(fc.constantFrom(...frames), fc.string(), fc.json()).map(([frame, key, json]) => {
       const keys = Object.keys(frame.data);
       const data = { ...frame.data, [keys[key.length % keys.length] ?? key]: JSON.parse(json) as unknown };

@@ -17,7 +17,7 @@ import {
 } from './protocol.js';
 
 /** The fields of each frame about one service. */
-export interface OfService {
+export interface ServiceScope {
   readonly namespace: string;
   readonly service: string;
 }
@@ -26,23 +26,23 @@ export interface OfService {
  * The whole view of one service, in parts of at most 64 KiB; the last one has `complete: true` and `removed`.
  * Tombstones that do not fit follow as `ChangeFrame`s before the next id line.
  */
-export interface ResetFrame extends OfService {
+export interface ResetFrame extends ServiceScope {
   readonly epoch: string;
   readonly revision: number;
-  /** Counts from 0. */
+  /** Starts at 0. */
   readonly part: number;
   readonly complete: boolean;
   readonly instances: readonly Instance[];
   readonly removed?: readonly Tombstone[];
 }
 
-export interface ChangeFrame extends OfService {
+export interface ChangeFrame extends ServiceScope {
   readonly upsert: readonly Instance[];
   readonly remove: readonly Tombstone[];
 }
 
 /** The whole view of one service, as `GET /api/v1/services/{name}` returns it, for clients that cannot hold a stream. */
-export interface ServiceViewAnswer extends OfService {
+export interface ServiceViewAnswer extends ServiceScope {
   readonly epoch: string;
   /** The view includes every change up to this one. */
   readonly revision: number;
@@ -51,9 +51,9 @@ export interface ServiceViewAnswer extends OfService {
   readonly removed: readonly Tombstone[];
 }
 
-/** The service does not exist. This is not an empty list: it removes nothing. */
-export interface UnknownFrame extends OfService {
-  /** The service that was probably meant, if a name is near. */
+/** The service does not exist. Unlike an empty list, this removes no instance. */
+export interface UnknownFrame extends ServiceScope {
+  /** A similar name of a known service, if there is one. */
   readonly nearest?: string;
 }
 
@@ -103,7 +103,7 @@ export const resetMessage: Message<ResetFrame> = message<ResetFrame>(
     instances: required(INSTANCES, 'instances of this part'),
     removed: optional(
       TOMBSTONES,
-      'in the last part: the kept tombstones (those that do not fit follow at once as changes); they hold across epochs',
+      'in the last part: the kept tombstones (further ones follow at once as changes); they are valid across epochs',
     ),
   },
   (frame, flaws) => checkOwner(frame, frame.instances, flaws),
@@ -121,12 +121,12 @@ export const serviceViewMessage: Message<ServiceViewAnswer> = message<ServiceVie
       'true once the registry has been up long enough that an instance it does not know does not exist',
     ),
     instances: required(INSTANCES, 'all instances'),
-    removed: required(TOMBSTONES, 'all kept tombstones; they hold across epochs'),
+    removed: required(TOMBSTONES, 'all kept tombstones; they are valid across epochs'),
   },
   (view, flaws) => checkOwner(view, view.instances, flaws),
 );
 
-/** As in a frame; absence means the same. */
+/** The default if the field is missing in a frame. */
 export function resetOf({ settled: _settled, ...view }: ServiceViewAnswer): ResetFrame {
   return { ...view, part: 0, complete: true };
 }
@@ -144,11 +144,11 @@ export const changeMessage: Message<ChangeFrame> = message<ChangeFrame>(
 
 export const unknownMessage: Message<UnknownFrame> = message<UnknownFrame>(
   'UnknownFrame',
-  'The service does not exist. This is not an empty list: it removes nothing.',
+  'The service does not exist. Unlike an empty list, this removes no instance.',
   {
     namespace: required(NAMESPACES, 'the requested namespace'),
     service: required(NAME, 'the service'),
-    nearest: optional(NAME, 'the service that was probably meant, if a name is near'),
+    nearest: optional(NAME, 'a similar name of a known service, if there is one'),
   },
 );
 
@@ -203,7 +203,7 @@ function framed<Data>(
   return read.ok ? { ok: true, value: wrap(read.value) } : read;
 }
 
-function checkOwner(frame: OfService, instances: readonly Instance[], flaws: Flaws): void {
+function checkOwner(frame: ServiceScope, instances: readonly Instance[], flaws: Flaws): void {
   for (const each of instances) {
     if (each.service === frame.service && each.namespace === frame.namespace) continue;
     flaws.add(`${each.namespace}/${each.service}`, `instances of ${frame.namespace}/${frame.service} only`);

@@ -14,8 +14,8 @@ export const PROTOCOLS = ['tcp', 'http', 'grpc'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
 /**
- * The protocols of an endpoint. `heartbeat` takes no calls: there an instance without a port for callers, such as one
- * behind a broker, answers only Heartbeat-1, over HTTP.
+ * The protocols of an endpoint. `heartbeat` takes no calls: an instance without a port for callers, such as one behind a broker, answers
+ * only Heartbeat-1, over HTTP.
  */
 export const ENDPOINT_PROTOCOLS = [...PROTOCOLS, 'heartbeat'] as const;
 export type EndpointProtocol = (typeof ENDPOINT_PROTOCOLS)[number];
@@ -40,12 +40,12 @@ export const AWAY_STATES: readonly AwayState[] = ADMIN_STATES.filter((admin) => 
 /** The source of a registration, which decides which checks apply to the instance. */
 export type Source = 'native' | 'eureka' | 'consul' | 'api';
 
-/** Free metadata of an instance: at most 64 keys, 4 KiB in all. */
+/** Free-form metadata of an instance: at most 64 keys, 4 KiB in total. */
 export type Metadata = Readonly<Record<string, string>>;
 
 /**
- * One running process of a service, as the registry publishes it. It holds only facts that were fixed at its `revision`:
- * two reads of one revision are equal byte for byte.
+ * One running process of a service, as the registry publishes it. All fields are fixed at its `revision`: two reads of one revision are
+ * equal byte for byte.
  */
 export interface Instance {
   readonly id: InstanceId;

@@ -36,7 +36,7 @@ describe('the declared policies of an instance', () => {
     expect(read(more)).toEqual(methods);
   });
 
-  it('are not a field if none is declared', () => {
+  it('are omitted if none is declared', () => {
     expect(registrationMessage.parse(registration)).toEqual({
       ok: true,
       value: expect.not.objectContaining({ methods: expect.anything() }),
@@ -61,7 +61,7 @@ describe('the declared policies of an instance', () => {
     expect(read(methods)).toEqual([path]);
   });
 
-  it('are bounded in number, in length of names and in total size', () => {
+  it('are limited in number, in length of names and in total size', () => {
     expect(read(many(MAX_METHODS))).toEqual(many(MAX_METHODS));
     expect(isMethodName('x'.repeat(LONGEST_METHOD_NAME))).toBe(true);
     expect(isMethodName('x'.repeat(LONGEST_METHOD_NAME + 1))).toBe(false);
@@ -70,7 +70,7 @@ describe('the declared policies of an instance', () => {
     expect(read(long)).toEqual(['methods']);
   });
 
-  it('are read back as written or rejected, and never exceed the limit', () => {
+  it('are parsed unchanged or rejected, and never exceed the limit', () => {
     const policy = fc.record(
       { idempotent: fc.boolean(), timeoutMs: fc.integer({ min: -1, max: 10_000 }), hedge: fc.boolean() },
       { requiredKeys: [] },

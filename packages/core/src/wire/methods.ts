@@ -8,13 +8,13 @@ import { isRecord, message, optional } from '../options/schema.js';
  */
 export interface MethodPolicy {
   /**
-   * Executing it twice has the effect of once, so callers may retry it after a broken connection or a timeout. Default
+   * True if executing the method twice has the effect of once, so that callers may retry it after a broken connection or a timeout. Default
    * false.
    */
   readonly idempotent?: boolean;
   /** The longest time to an answer, 1 … 3,600,000 ms: callers wait no longer for one attempt. */
   readonly timeoutMs?: number;
-  /** True if callers may send a second attempt beside a slow first one; only if it is idempotent, too. Default false. */
+  /** True if callers may send a second attempt beside a slow first one; it must also be idempotent. Default false. */
   readonly hedge?: boolean | HedgePolicy;
 }
 
@@ -33,9 +33,9 @@ export interface HedgePolicy {
 export type Methods = Readonly<Record<string, MethodPolicy>>;
 
 export const MAX_METHODS = 256;
-/** In characters. */
+/** The maximum length of a method name, in characters. */
 export const LONGEST_METHOD_NAME = 256;
-/** The largest size of all names and policies of an instance as JSON. */
+/** The maximum size of all names and policies of an instance as JSON, in bytes. */
 export const MAX_METHOD_BYTES = 8_192;
 const LONGEST_MS = 3_600_000;
 

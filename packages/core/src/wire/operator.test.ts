@@ -15,20 +15,20 @@ describe('settings of an operator', () => {
     [{ metadata: { lane: 'green', team: null } }],
     [{ metadata: {} }],
     [{ admin: 'MAINTENANCE', weight: 1_000, metadata: { a: '' }, reason: 'x'.repeat(200), untilMs: 1_790_000_000_000 }],
-  ])('are read as sent: %j', (patch) => {
+  ])('are parsed as sent: %j', (patch) => {
     expect(instancePatchMessage.parse(patch)).toEqual({ ok: true, value: patch });
   });
 
   it.each([
-    ['nothing at all', undefined, ''],
+    ['without any setting', undefined, ''],
     ['nothing', {}, ''],
     ['a state', { state: 'HEALTHY' }, ''],
-    ['no admin state', { admin: null }, 'admin'],
-    ['half a weight', { weight: 0.5 }, 'weight'],
+    ['an unknown admin state', { admin: null }, 'admin'],
+    ['a fractional weight', { weight: 0.5 }, 'weight'],
     ['a list of metadata', { metadata: [] }, 'metadata'],
     ['metadata that is a number', { metadata: { a: 1 } }, 'metadata.a'],
-    ['metadata that is nothing', { metadata: { a: undefined } }, 'metadata.a'],
-    ['a key that is refused', { metadata: JSON.parse('{"__proto__":null}') }, 'metadata.__proto__'],
+    ['metadata that is undefined', { metadata: { a: undefined } }, 'metadata.a'],
+    ['an unsafe key', { metadata: JSON.parse('{"__proto__":null}') }, 'metadata.__proto__'],
     ['a reason that is too long', { reason: 'x'.repeat(201) }, 'reason'],
     ['an end as text', { untilMs: '2026-01-01' }, 'untilMs'],
   ])('are refused if they are %s', (_, patch, path) => {
@@ -48,7 +48,7 @@ describe('settings of an operator', () => {
 });
 
 describe('an override and an event', () => {
-  it('are each read by their own message', () => {
+  it('are each parsed by their own message', () => {
     const override = { admin: null, weight: 5, metadata: null, reason: '', since: 1_790_000_000_000, untilMs: null };
     expect(overrideMessage.parse(override)).toEqual({ ok: true, value: override });
     const event = {

@@ -22,7 +22,7 @@ export interface InstancePatch {
   readonly weight?: number | null;
   /** Null removes all of the operator's settings of the metadata. */
   readonly metadata?: MetadataChanges | null;
-  /** The reason of this patch, for people: at most 200 characters, one line. */
+  /** The reason of this patch, for display: at most 200 characters, one line. */
   readonly reason?: string;
   /**
    * The end of the settings of this patch (of all settings if it has none): wall clock, ms since 1970; null: no end. A
@@ -71,7 +71,7 @@ export const instancePatchMessage: Message<InstancePatch> = message<InstancePatc
       nullable(METADATA_CHANGES),
       'keys to set besides its own, or instead of them; `null` for a key, or for all, removes the setting',
     ),
-    reason: optional(WHY, 'the reason of this body, for people'),
+    reason: optional(WHY, 'the reason of this body, for display'),
     untilMs: optional(
       nullable(integer(0, 8.64e15)),
       'wall clock, ms since 1970: the end of the settings of this body (of all settings if it has none), in the future and at most 30 days from now; `null`, or a setting without an end: never',
@@ -88,13 +88,13 @@ export type OverrideSetting = 'admin' | 'weight' | 'metadata';
 
 /** The reason, start and end of one setting of an operator. */
 export interface OverrideTerms {
-  /** For people; may be empty. */
+  /** For display; may be empty. */
   readonly reason: string;
-  /** Wall clock, ms since 1970, when it was set to this value: for people only. */
+  /** Wall clock, ms since 1970, when it was set to this value: for display only. */
   readonly since: number;
-  /** Wall clock, ms since 1970, when it ends by itself; null: it does not. Decided by monotonic time. */
+  /** Wall clock, ms since 1970, when it ends by itself; null: it does not. The end is decided by monotonic time. */
   readonly untilMs: number | null;
-  /** The operator, for people: `token 3f2a from 10.0.0.7`. Empty if the registry does not identify operators. */
+  /** The operator, for display: `token 3f2a from 10.0.0.7`. Empty if the registry does not identify operators. */
   readonly by: string;
 }
 
@@ -105,9 +105,9 @@ export interface Override {
   readonly weight: number | null;
   /** Never empty. */
   readonly metadata: Metadata | null;
-  /** The last one, for people; may be empty. */
+  /** The last reason, for display; may be empty. */
   readonly reason: string;
-  /** Wall clock of the operator's last setting, ms since 1970: for people only. */
+  /** Wall clock of the operator's last setting, ms since 1970: for display only. */
   readonly since: number;
   /** Wall clock, ms since 1970, when the first of the settings ends by itself; null: none does. */
   readonly untilMs: number | null;
@@ -127,10 +127,10 @@ const overrideTermsMessage = message<OverrideTerms>(
   'OverrideTerms',
   'The reason, start and end of one setting of an operator.',
   {
-    reason: required(text({ max: 200, allowed: 'text' }), 'why, for people; may be empty'),
-    since: required(WALL_CLOCK, 'wall clock, ms since 1970, when it was set to this value: for people only'),
+    reason: required(text({ max: 200, allowed: 'text' }), 'the reason, for display; may be empty'),
+    since: required(WALL_CLOCK, 'wall clock, ms since 1970, when it was set to this value: for display only'),
     untilMs: required(nullable(WALL_CLOCK), 'wall clock, ms since 1970, when it ends by itself; `null`: it does not'),
-    by: required(text({ max: 400, allowed: 'text' }), 'the operator, for people; empty: operators are not identified'),
+    by: required(text({ max: 400, allowed: 'text' }), 'the operator, for display; empty: operators are not identified'),
   },
 );
 
@@ -151,8 +151,8 @@ export const overrideMessage: Message<Override> = message<Override>(
     admin: required(nullable(oneOf(ADMIN_STATES)), '`null`: not set'),
     weight: required(nullable(WEIGHT), '`null`: not set'),
     metadata: required(nullable(METADATA), '`null`: not set'),
-    reason: required(text({ max: 200, allowed: 'text' }), 'the last one, for people; may be empty'),
-    since: required(WALL_CLOCK, 'wall clock of the last setting, ms since 1970: for people only'),
+    reason: required(text({ max: 200, allowed: 'text' }), 'the last reason, for display; may be empty'),
+    since: required(WALL_CLOCK, 'wall clock of the last setting, ms since 1970: for display only'),
     untilMs: required(
       nullable(WALL_CLOCK),
       'wall clock, ms since 1970, when the first of the settings ends by itself; `null`: none does',
@@ -192,15 +192,15 @@ export type Actor = (typeof ACTORS)[number];
 export interface RegistryEvent {
   /** Counts from 1 within one epoch, without a gap. */
   readonly seq: number;
-  /** Wall clock, ms since 1970: for people only. */
+  /** Wall clock, ms since 1970: for display only. */
   readonly at: number;
   readonly kind: EventKind;
-  /** Null for what is about the registry as a whole. */
+  /** Null for an event about the registry as a whole. */
   readonly namespace: string | null;
   readonly service: string | null;
-  /** Id of the instance; null for what is about a service or the registry. */
+  /** Id of the instance; null for an event about a service or the registry. */
   readonly instance: string | null;
-  /** The state after it; null if there is none (any more). */
+  /** The state after the event; null if there is none. */
   readonly state: State | null;
   /**
    * The reason; for a setting of an operator the code is OPERATOR and the text the operator's reason. Null if `text` is
@@ -224,12 +224,12 @@ export const registryEventMessage: Message<RegistryEvent> = message<RegistryEven
   'One event: originator, subject and reason.',
   {
     seq: required(integer(1), 'counts from 1 within one epoch, without a gap'),
-    at: required(WALL_CLOCK, 'wall clock, ms since 1970: for people only'),
+    at: required(WALL_CLOCK, 'wall clock, ms since 1970: for display only'),
     kind: required(openEnum(EVENT_KINDS), 'the kind of event'),
     namespace: required(nullable(NAME), '`null`: it is about the registry as a whole'),
     service: required(nullable(NAME), '`null`: it is about the registry as a whole'),
     instance: required(nullable(ID), 'its id; `null`: it is about a service or the registry'),
-    state: required(nullable(oneOf(STATES)), 'the state after it; `null` where there is none'),
+    state: required(nullable(oneOf(STATES)), 'the state after it; `null` if there is none'),
     reason: required(
       nullable(reasonMessage),
       'the reason; for a setting of an operator the code is `OPERATOR` and the text the operator’s reason',

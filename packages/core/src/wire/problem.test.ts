@@ -58,7 +58,7 @@ describe('the problem in an answer', () => {
     }
   });
 
-  it('is one line without terminal control sequences, and is cut', () => {
+  it('is one line without terminal control sequences, and is truncated', () => {
     const hostileText = 'no\u001b[2J\nFAKE\u202e';
     const flaw = { path: hostileText, received: hostileText, allowed: hostileText };
     const body = {
@@ -75,7 +75,7 @@ describe('the problem in an answer', () => {
     expect(problemFrom(400, problem)).toEqual(problem);
   });
 
-  it('keeps a whole sentence of the registry, also with a long list', () => {
+  it('keeps a complete sentence of the registry, even with a long list', () => {
     const detail = `Token 0123456789 is for ${'a-service-of-ours, '.repeat(60)}b; received c.`;
     expect(problemFrom(403, { code: 'FORBIDDEN', detail, fix: detail })).toEqual({
       code: 'FORBIDDEN',
@@ -84,7 +84,7 @@ describe('the problem in an answer', () => {
     });
   });
 
-  it('has a code for each status that a registry gives', () => {
+  it('has a code for each status of the registry', () => {
     for (const [code, status] of Object.entries(PROBLEMS)) {
       expect(problemFrom(status, { ...document, code }).code).toBe(code);
     }

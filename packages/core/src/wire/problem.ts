@@ -32,7 +32,7 @@ export type ProblemCode = keyof typeof PROBLEMS;
 /** A refusal of the registry; the HTTP layer adds `type`, `title` and `status` (RFC 9457). */
 export interface Problem {
   readonly code: ProblemCode;
-  /** What happened and why, one plain sentence. */
+  /** The problem and its cause, as one plain sentence. */
   readonly detail: string;
   /** What to do. */
   readonly fix: string;
@@ -59,9 +59,9 @@ export const flawMessage: Message<Flaw> = message<Flaw>('Flaw', 'One flaw of a m
 });
 
 const fields = {
-  code: required(openEnum(CODES), 'a stable word for programs'),
-  detail: required(text({ max: 4_000, allowed: 'text' }), 'what happened and why, one plain sentence'),
-  fix: required(text({ max: 4_000, allowed: 'text' }), 'what to do'),
+  code: required(openEnum(CODES), 'a stable code for programs'),
+  detail: required(text({ max: 4_000, allowed: 'text' }), 'the problem and its cause, one plain sentence'),
+  fix: required(text({ max: 4_000, allowed: 'text' }), 'the fix'),
   flaws: optional(list(flawMessage, 0, 100), 'with `INVALID`: each flaw, at most 10'),
   retryAfterMs: optional(integer(0, 86_400_000), 'when to retry, in ms; the `Retry-After` header has it in seconds'),
   reason: optional(reasonMessage, 'with `NOT_FOUND`: why the instance was removed, if known'),
@@ -74,14 +74,14 @@ export const problemDocumentMessage: Message<ProblemDocument> = message<ProblemD
   'A refusal in the format of RFC 9457: `application/problem+json`.',
   {
     type: required(text({ max: 500, allowed: 'URI reference' }), 'identifies the kind of problem'),
-    title: required(text({ max: 500, allowed: 'text' }), 'the kind of problem in words'),
+    title: required(text({ max: 500, allowed: 'text' }), 'the kind of problem as text'),
     status: required(integer(400, 599), 'the HTTP status'),
     ...fields,
   },
 );
 
 /**
- * The longest `detail` and `fix`; longer ones are cut. Those of the registry are shorter unless they list very many
+ * The maximum length of `detail` and `fix`; longer texts are truncated. Those of the registry are shorter unless they list very many
  * services.
  */
 const MAX_SENTENCE = 2_000;
@@ -90,21 +90,18 @@ const MAX_PATH = 200;
 const MAX_RECEIVED = 100;
 
 /** An answer that may not come from a registry. */
-export interface StrangeAnswer {
+export interface ReceivedAnswer {
   readonly status: number;
   /** Its content-type; empty if it has none. */
   readonly type: string;
   readonly text: string;
 }
 
-/** How many characters of such an answer are shown. */
+/** The maximum number of shown characters of such an answer. */
 const MAX_EXCERPT = 80;
 
-/**
- * A description of the answer for logs, printable and cut: `status 404, text/html, beginning with "<!DOCTYPE html>
- * <html>…"`.
- */
-export function answerText(answer: StrangeAnswer): string {
+/** A description of the answer for logs, printable and truncated: `status 404, text/html, beginning with "<!DOCTYPE html> <html>…"`. */
+export function answerText(answer: ReceivedAnswer): string {
   const { status, type } = answer;
   const named = type === '' ? 'no content-type' : printableText(type, MAX_EXCERPT);
   const start = answer.text.slice(0, MAX_SENTENCE).replaceAll(/\s+/g, ' ').trim();
@@ -113,16 +110,16 @@ export function answerText(answer: StrangeAnswer): string {
 }
 
 /**
- * The problem in an unsuccessful answer, with texts made printable and cut, since they go into logs. Never throws: if
- * the body is not a problem document (a proxy, another program), the code follows from the status and `detail`
- * describes the answer; an unknown code of a newer registry becomes the one of its status.
+ * The problem in an unsuccessful answer, with printable, truncated texts, since they are logged. Never throws: if the body is not a problem
+ * document (a proxy, another program), the code follows from the status and `detail` describes the answer; an unknown code of a newer
+ * registry becomes the one of its status.
  */
-export function problemFrom(status: number, body: unknown, answer: Partial<StrangeAnswer> = {}): Problem {
+export function problemFrom(status: number, body: unknown, answer: Partial<ReceivedAnswer> = {}): Problem {
   const read = problemMessage.parse(body);
   if (read.ok) return printableProblem(read.value, status);
   return {
     code: codeOf(status),
-    detail: `The answer is not a problem document, so it may not come from a registry: ${strangeText(status, answer)}.`,
+    detail: `The answer is not a problem document, so it may not come from a registry: ${receivedText(status, answer)}.`,
     fix: 'Check that the address is that of a registry and that no proxy answers in its place.',
   };
 }
@@ -145,7 +142,7 @@ function printableFlaw({ path, received, allowed }: Flaw): Flaw {
   };
 }
 
-function strangeText(status: number, { type, text: body }: Partial<StrangeAnswer>): string {
+function receivedText(status: number, { type, text: body }: Partial<ReceivedAnswer>): string {
   return type === undefined || body === undefined ? `status ${status}` : answerText({ status, type, text: body });
 }
 

@@ -73,7 +73,7 @@ const PROBLEM_TEXTS: Record<keyof typeof PROBLEMS, string> = {
   NOT_READY: 'the registry is starting, or not yet sure: `Retry-After`',
 };
 
-/** These messages and all that occur in them, each once, a part right behind the first that holds it. */
+/** These messages and all nested ones, each once, a nested one right after the first that contains it. */
 function withParts(messages: readonly AnyMessage[], seen = new Set<AnyMessage>()): ReadonlySet<AnyMessage> {
   for (const each of messages) {
     if (seen.has(each)) continue;
@@ -157,7 +157,7 @@ function made(page: string): string {
 }
 
 describe('docs/PROTOCOL.md', () => {
-  it('describes messages, problems and signatures as the code has them', () => {
+  it('describes messages, problems and signatures as in the code', () => {
     const page = readFileSync(DOC, 'utf8');
     if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made(page));
     expect(readFileSync(DOC, 'utf8')).toBe(made(page));

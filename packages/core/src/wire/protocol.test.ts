@@ -72,7 +72,7 @@ describe('a registration', () => {
     ['an empty id', 'id', { id: '' }],
     ['an id with a slash', 'id', { id: 'a/b' }],
     ['an id of 129 characters', 'id', { id: 'a'.repeat(129) }],
-    ['an id that a URL drops', 'id', { id: '..' }],
+    ['an id that a URL would drop', 'id', { id: '..' }],
     ['an id that is a number', 'id', { id: 7 }],
     ['an upper-case service', 'service', { service: 'Orders' }],
     ['a service with a dot', 'service', { service: 'a.b' }],
@@ -87,7 +87,7 @@ describe('a registration', () => {
     ['no endpoints', 'endpoints', { endpoints: [] }],
     ['seventeen endpoints', 'endpoints', { endpoints: Array.from({ length: 17 }, (_, port) => ({ port })) }],
     ['endpoints that are not a list', 'endpoints', { endpoints: { 0: registration.endpoints[0] } }],
-    ['an endpoint that is none', 'endpoints[0]', { endpoints: [null] }],
+    ['an invalid endpoint', 'endpoints[0]', { endpoints: [null] }],
     ['an unknown protocol', 'endpoints[0].protocol', endpoint({ protocol: 'udp' })],
     ['an inherited protocol', 'endpoints[0].protocol', endpoint({ protocol: 'constructor' })],
     ['a short IPv4 address', 'endpoints[0].host', endpoint({ host: '127.1' })],
@@ -97,7 +97,7 @@ describe('a registration', () => {
     ['a host that is null', 'endpoints[0].host', endpoint({ host: null })],
     ['port 0', 'endpoints[0].port', endpoint({ port: 0 })],
     ['port 65536', 'endpoints[0].port', endpoint({ port: 65_536 })],
-    ['half a port', 'endpoints[0].port', endpoint({ port: 3000.5 })],
+    ['a fractional port', 'endpoints[0].port', endpoint({ port: 3000.5 })],
     ['a port as text', 'endpoints[0].port', endpoint({ port: '3000' })],
     ['tls as text', 'endpoints[0].tls', endpoint({ tls: 'true' })],
     ['a version of 65 characters', 'version', { version: '1'.repeat(65) }],
@@ -116,9 +116,9 @@ describe('a registration', () => {
     ],
     ['metadata of 4097 bytes', 'metadata', { metadata: { a: 'x'.repeat(2_048), b: 'x'.repeat(2_047) } }],
     ['metadata that is a number', 'metadata.a', { metadata: { a: 1 } }],
-    ['metadata with depth', 'metadata.a', { metadata: { a: { b: 'c' } } }],
-    ['a poisoned key', 'metadata.__proto__', { metadata: JSON.parse('{"__proto__":"x"}') }],
-    ['a poisoned key in depth', 'metadata.a', { metadata: JSON.parse('{"a":{"__proto__":{"x":"y"}}}') }],
+    ['nested metadata', 'metadata.a', { metadata: { a: { b: 'c' } } }],
+    ['an unsafe key', 'metadata.__proto__', { metadata: JSON.parse('{"__proto__":"x"}') }],
+    ['a nested unsafe key', 'metadata.a', { metadata: JSON.parse('{"a":{"__proto__":{"x":"y"}}}') }],
     ['a secret of 21 characters', 'secret', { secret: 'a'.repeat(21) }],
     ['a secret of 129 characters', 'secret', { secret: 'a'.repeat(129) }],
     ['a secret with a space', 'secret', { secret: `${'a'.repeat(21)} b` }],
@@ -157,7 +157,7 @@ describe('a registration', () => {
     expect(flawsOf(registrationMessage, deep).map((flaw) => flaw.path)).toEqual(['id', 'service', 'endpoints']);
   });
 
-  it('is accepted again, unchanged, once it was accepted', () => {
+  it('is accepted again, unchanged, after it was accepted', () => {
     const entries = fc.dictionary(fc.string({ minLength: 1, maxLength: 8 }), fc.string({ maxLength: 20 }), {
       maxKeys: 5,
     });
@@ -193,7 +193,7 @@ describe('Heartbeat-1', () => {
     mac: '0123456789abcdef'.repeat(4),
   };
 
-  it('is read completely or rejected', () => {
+  it('is parsed completely or rejected', () => {
     expect(heartbeatCallMessage.parse(call)).toEqual({ ok: true, value: call });
     for (const field of Object.keys(call)) {
       expect(flawsOf(heartbeatCallMessage, { ...call, [field]: undefined })[0]?.path).toBe(field);
@@ -324,7 +324,7 @@ describe('the answer to a registration', () => {
     registries: ['http://127.0.0.1:1337', 'http://[::1]:1337'],
   };
 
-  it('is read, with unknown fields dropped', () => {
+  it('is parsed, with unknown fields dropped', () => {
     expect(registeredMessage.parse({ ...registered, note: 'hello' })).toEqual({ ok: true, value: registered });
   });
 
@@ -355,7 +355,7 @@ describe('an instance', () => {
     expect(instanceMessage.parse({ ...newer, note: 'good' })).toEqual({ ok: true, value: newer });
   });
 
-  it('is rejected where it could mislead a caller', () => {
+  it('is rejected if it could mislead a caller', () => {
     expect(flawOfInstance({ state: 'GREAT' })).toBe('state');
     expect(flawOfInstance({ admin: 'OFF' })).toBe('admin');
     expect(flawOfInstance({ revision: 1.5 })).toBe('revision');
@@ -368,7 +368,7 @@ describe('an instance', () => {
 });
 
 describe('a cursor', () => {
-  it('survives being written and read', () => {
+  it('is unchanged after serialisation and parsing', () => {
     const cursor = { epoch: EPOCH, revision: 4_711 };
     expect(parseCursor(formatCursor(cursor))).toEqual(cursor);
   });

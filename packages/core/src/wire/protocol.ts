@@ -20,7 +20,7 @@ export const SECRET_PATTERN = /^[A-Za-z0-9_-]{22,128}$/;
 /** Nonces, and the names of replicas. */
 export const NONCE_PATTERN = /^[A-Za-z0-9_-]{8,64}$/;
 export const EPOCH_PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** The most services that one request, such as a watch, may name; for more, request `*`. */
+/** The maximum number of services that one request, such as a watch, may list; for more, request `*`. */
 export const MAX_NAMES_PER_REQUEST = 256;
 export const DEFAULT_NAMESPACE = 'default';
 export const DEFAULT_WEIGHT = 100;
@@ -30,7 +30,7 @@ export const NAME = text({ max: 63, pattern: NAME_PATTERN, allowed: `DNS label \
 export const ID = text({
   max: 128,
   pattern: ID_PATTERN,
-  // neither can be a segment of a URL's path
+  // neither can be a segment of a URL path
   accepts: (id) => id !== '.' && id !== '..',
   allowed: `\`${ID_PATTERN.source}\`, not \`.\` or \`..\``,
 });
@@ -54,7 +54,7 @@ export const WALL_CLOCK = decimal(0, 8.64e15);
 const SOURCES: readonly Source[] = ['native', 'eureka', 'consul', 'api'];
 
 export const reasonMessage: Message<Reason> = message<Reason>('Reason', 'Why an instance is in its state.', {
-  code: required(openEnum(REASON_CODES), 'a stable word for programs'),
+  code: required(openEnum(REASON_CODES), 'a stable code for programs'),
   text: required(text({ max: 2_000, allowed: 'text, at most 2000 characters' }), 'a plain sentence for people'),
 });
 
@@ -164,7 +164,7 @@ export const registrationMessage: Message<Registration> = message<Registration>(
       'its addresses; the first is the primary. A protocol may occur more than once, the same endpoint may not',
     ),
     version: withDefault(VERSION, '', 'the version of its code'),
-    zone: withDefault(ZONE, '', 'where it runs'),
+    zone: withDefault(ZONE, '', 'the zone in which it runs'),
     weight: withDefault(WEIGHT, DEFAULT_WEIGHT, 'its share of calls relative to the other instances'),
     metadata: withDefault(METADATA, Object.freeze({}), 'free words'),
     methods: optional(METHODS, 'the policies of its methods, for callers'),
@@ -240,10 +240,7 @@ export const registeredMessage: Message<Registered> = message<Registered>(
 export const PURPOSES = ['beat', 'urgent', 'opinion'] as const;
 export type Purpose = (typeof PURPOSES)[number];
 
-/**
- * Heartbeat-1, registry → instance. It names the registry and the nonce that the instance quotes in its next
- * Heartbeat-2.
- */
+/** Heartbeat-1, registry → instance. It contains the registry and the nonce that the instance quotes in its next Heartbeat-2. */
 export interface HeartbeatCall {
   readonly replica: string;
   readonly instance: string;
@@ -252,7 +249,7 @@ export interface HeartbeatCall {
   readonly purpose: Purpose;
   /** Lower-case hex of HMAC-SHA256(callKey, `signedText(call)`). */
   readonly mac: string;
-  /** The next Heartbeat-1 uses this connection, too, so the instance leaves it open. */
+  /** The next Heartbeat-1 also uses this connection, so the instance leaves it open. */
   readonly keep?: boolean;
 }
 
@@ -318,23 +315,24 @@ export function signedText(call: Omit<HeartbeatCall, 'mac'>): string {
 
 export const SUSPICIONS = ['refused', 'closed', 'timeout', 'misdirected'] as const;
 
-/**
- * `POST /api/v1/instances/{id}/suspect`: a caller saw it fail. The registry probes at once and never acts on the report
- * alone.
- */
+/** `POST /api/v1/instances/{id}/suspect`: a call of this caller failed. The registry probes at once and never acts on the report alone. */
 export interface Suspicion {
   /** Instance id or name of the caller. */
   readonly by: string;
   readonly outcome: (typeof SUSPICIONS)[number];
 }
 
-export const suspicionMessage: Message<Suspicion> = message<Suspicion>('Suspicion', 'A caller saw an instance fail.', {
-  by: required(
-    text({ min: 1, max: 128, pattern: ONE_LINE, allowed: '1 … 128 characters, one line' }),
-    'instance id or name of the caller',
-  ),
-  outcome: required(oneOf(SUSPICIONS), 'what it saw'),
-});
+export const suspicionMessage: Message<Suspicion> = message<Suspicion>(
+  'Suspicion',
+  'A caller reports that its call to an instance failed.',
+  {
+    by: required(
+      text({ min: 1, max: 128, pattern: ONE_LINE, allowed: '1 … 128 characters, one line' }),
+      'instance id or name of the caller',
+    ),
+    outcome: required(oneOf(SUSPICIONS), 'the outcome of the call'),
+  },
+);
 
 /** `POST /api/v1/instances/{id}/drain`: 0 … 3,600,000 ms, default 30,000. */
 export interface Drain {
@@ -363,7 +361,7 @@ export const drainAnswerMessage: Message<DrainAnswer> = message<DrainAnswer>('Dr
 
 // ---- positions ------------------------------------------------------------------------------------------------------
 
-/** `<epoch>.<revision>`: everything requested has been sent up to here. */
+/** `<epoch>.<revision>`: all requested data up to this point has been sent. */
 export interface Cursor {
   readonly epoch: string;
   readonly revision: number;

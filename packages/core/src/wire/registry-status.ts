@@ -20,10 +20,10 @@ export interface ScopeAnswer {
   readonly allowed: number;
   /** The ten-minute peak of instances that were proved and heard by this process. */
   readonly peak: number;
-  /** Proved instances now, and how many of them are silent. */
+  /** The current number of proved instances, and how many of them are silent. */
   readonly total: number;
   readonly silent: number;
-  /** The rule that holds now; null: none does, or there is no silent instance that it could hold. */
+  /** The rule that currently holds; null: none does, or no silent instance exists that it could hold. */
   readonly rule: 'mass' | 'after-mass' | 'allowance' | 'doubt' | null;
   /** The same as a sentence without a full stop. */
   readonly text: string | null;
@@ -36,7 +36,7 @@ export interface PreservationAnswer {
   readonly active: boolean;
   /** A sentence for operators. */
   readonly text: string;
-  /** For how long it holds, ms; null: nothing is held. */
+  /** For how long it holds, ms; null: no instance is held. */
   readonly sinceMs: number | null;
   readonly registry: ScopeAnswer;
   /** Services whose own gate holds an instance, longest first, at most 50. */
@@ -53,7 +53,7 @@ export interface DescribedOption {
 
 /** The limits of a registry. A request beyond one is refused with 429 and a fix. */
 export interface Limits {
-  /** Instances in all, 1 … 1,000,000. */
+  /** The maximum number of instances, 1 … 1,000,000. */
   readonly maxInstances: number;
   /**
    * Instances first registered from one source, 1 … 1,000,000; also the number of new ones (at least 100) that it may
@@ -112,7 +112,7 @@ export interface RefusedAnswer {
   readonly fix: string;
   /** The address it came from. */
   readonly from: string;
-  /** Null: it was refused before it was read, or names none. */
+  /** Null: it was refused before it was read, or contains no id. */
   readonly service: string | null;
   readonly times: number;
   /** Time since the last one, ms. */
@@ -171,11 +171,11 @@ export interface TlsAnswer {
 export interface RegistryStatus extends RegistryAnswer, ProcessFacts {
   readonly version: string;
   /**
-   * Who has access: every client that reaches the port, bearers of tokens (or of certificates, if TLS asks for them),
-   * or of certificates only.
+   * How access is granted: to every client that reaches the port, to bearers of tokens (or of certificates, if TLS asks for them), or to
+   * bearers of certificates only.
    */
   readonly access: 'open' | 'tokens' | 'certificates';
-  /** True if the registry is open to the network without tokens or certificates, and configured so. */
+  /** True if the registry is open to the network without tokens or certificates, and configured like this. */
   readonly insecure: boolean;
   /** Null: plain HTTP. */
   readonly tls: TlsAnswer | null;
@@ -185,6 +185,6 @@ export interface RegistryStatus extends RegistryAnswer, ProcessFacts {
   readonly refused: readonly RefusedAnswer[];
   /** The budgets of its host, and how much of each is used; empty: not known. */
   readonly host: readonly BudgetAnswer[];
-  /** Tokens that end within two weeks, the first to end first, ten at most. */
+  /** Tokens that expire within two weeks, the first to expire first, at most ten. */
   readonly endingTokens: readonly EndingToken[];
 }

@@ -18,11 +18,11 @@ const EVENTS: readonly SseEvent[] = [
 ];
 
 describe('SseParser', () => {
-  it('reads blocks, whatever their line ends', () => {
+  it('parses blocks with any line ends', () => {
     expect(new SseParser(1_000).push(bytes(STREAM))).toEqual(EVENTS);
   });
 
-  it('reads the same when the bytes are cut in two at any place', () => {
+  it('returns the same if the bytes are split in two at any position', () => {
     const all = bytes(STREAM);
     for (let cut = 0; cut <= all.length; cut += 1) {
       const parser = new SseParser(1_000);
@@ -31,16 +31,16 @@ describe('SseParser', () => {
     }
   });
 
-  it('reads the same byte by byte', () => {
+  it('returns the same byte by byte', () => {
     const parser = new SseParser(1_000);
     expect(Array.from(bytes(STREAM)).flatMap((byte) => parser.push(Uint8Array.of(byte)) ?? [])).toEqual(EVENTS);
   });
 
-  it('returns nothing for an unfinished block', () => {
+  it('returns no block before its end', () => {
     expect(new SseParser(1_000).push(bytes('event: change\ndata: x\n'))).toEqual([]);
   });
 
-  it('returns nothing for comments and for blocks without data and id', () => {
+  it('returns no block for comments and for blocks without data and id', () => {
     expect(new SseParser(1_000).push(bytes(': hello\n\nevent: x\n\n\n'))).toEqual([]);
   });
 
@@ -54,7 +54,7 @@ describe('SseParser', () => {
     expect(new SseParser(20).push(bytes('data: 1\n'.repeat(4)))).toBeNull();
   });
 
-  it('counts the limit per block, and comments not at all', () => {
+  it('counts the limit per block, without comments', () => {
     const parser = new SseParser(20);
     expect(parser.push(bytes(`${': beat\n'.repeat(50)}data: 1\n\n`.repeat(3)))).toHaveLength(3);
   });

@@ -9,8 +9,8 @@ export interface SseEvent {
 }
 
 /**
- * Parses Server-Sent Events (WHATWG HTML, 9.2) from bytes that may be cut anywhere: inside a character, a line end, a
- * block. It drops comments and unused fields. One block may hold at most `limit` characters, finished or not.
+ * Parses Server-Sent Events (WHATWG HTML, 9.2) from bytes that may be split anywhere: inside a character, a line end, a block. It drops
+ * comments and unused fields. One block may hold at most `limit` characters, finished or not.
  */
 export class SseParser {
   readonly #limit: number;

@@ -16,7 +16,7 @@ function decodeAll(chunks: Iterable<string | Uint8Array>, decoder = new FrameDec
   return frames;
 }
 
-/** Cuts at every place that `cuts` names (modulo the length), in order. */
+/** Splits at every position in `cuts` (modulo the length), in order. */
 function cutUp<Whole extends { length: number; slice(from: number, to?: number): Whole }>(
   whole: Whole,
   cuts: readonly number[],
@@ -25,7 +25,7 @@ function cutUp<Whole extends { length: number; slice(from: number, to?: number):
   return [...offsets, whole.length].map((place, index) => whole.slice(index === 0 ? 0 : offsets[index - 1]!, place));
 }
 
-/** Text with every kind of character, also halves of surrogate pairs, as a user may send it. */
+/** Text with every kind of character, including lone surrogates, as a user may send it. */
 const text = fc.string({
   unit: fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('#', '"', '\ud834', '\udd1e', '€')),
 });
@@ -64,7 +64,7 @@ describe('FrameDecoder', () => {
     expect(decoder.isPartial).toBe(false);
   });
 
-  it('waits for the rest of a length, of a text and of a character', () => {
+  it('waits for the end of a length, of a text and of a character', () => {
     const bytes = utf8.encode('14#{"note":"€𝄞"}');
     const decoder = new FrameDecoder();
     for (const byte of bytes.subarray(0, -1)) {
@@ -74,7 +74,7 @@ describe('FrameDecoder', () => {
     expect(decoder.push(bytes.subarray(-1)).frames).toEqual([{ note: '€𝄞' }]);
   });
 
-  it('skips complete frames that are not wanted, without parsing', () => {
+  it('skips complete frames without parsing if they are not needed', () => {
     const decoder = new FrameDecoder();
     const texts = ['3#{{{3#', '{{{1#0', '2#', '10'].map((chunk, n) => decoder.push(chunk, n > 1));
     expect(texts.map(({ frames }) => frames)).toEqual([[], [], [], [10]]);
@@ -104,7 +104,7 @@ describe('FrameDecoder', () => {
     expect(decoder.push(bytes.subarray(4)).frames).toEqual(['€']);
   });
 
-  it('returns every message, however the bytes are cut', () => {
+  it('returns every message for any split of the bytes', () => {
     fc.assert(
       fc.property(fc.array(message, { maxLength: 5 }), fc.array(fc.nat(), { maxLength: 12 }), (messages, cuts) => {
         const bytes = utf8.encode(messages.map(encodeFrame).join(''));
@@ -114,7 +114,7 @@ describe('FrameDecoder', () => {
     );
   });
 
-  it('returns every message, however the text is cut', () => {
+  it('returns every message for any split of the text', () => {
     fc.assert(
       fc.property(fc.array(message, { maxLength: 5 }), fc.array(fc.nat(), { maxLength: 12 }), (messages, cuts) => {
         expect(decodeAll(cutUp(messages.map(encodeFrame).join(''), cuts))).toEqual(messages.map(asJson));
@@ -144,7 +144,7 @@ describe('FrameDecoder', () => {
   });
 });
 
-describe('a FrameDecoder that is sent garbage', () => {
+describe('a FrameDecoder with invalid input', () => {
   it.each([
     ['another protocol', 'GET / HTTP/1.1\r\n', 'The peer sent "GET / HT" where a frame begins with its length.'],
     ['no length', '#{}', 'The peer sent "#{}" where a frame begins with its length.'],
@@ -165,7 +165,7 @@ describe('a FrameDecoder that is sent garbage', () => {
     }
   });
 
-  it('refuses bytes that are not UTF-8, wherever they are cut', () => {
+  it('refuses bytes that are not UTF-8, for any split', () => {
     const wrong = [
       [0x31, 0x23, 0xff],
       [0x33, 0x23, 0x22, 0xc3, 0x22, 0x22],
@@ -179,7 +179,7 @@ describe('a FrameDecoder that is sent garbage', () => {
     }
   });
 
-  it('refuses a frame that is too long as soon as its length is known, and accepts the longest allowed', () => {
+  it('refuses a frame that is too long as soon as its length is known, and accepts the longest allowed one', () => {
     expect(new FrameDecoder(9).push('1').failure).toBeNull();
     expect(new FrameDecoder(9).push('10').failure?.message).toContain('a frame of 10 characters or more');
     expect(new FrameDecoder(4_194_304).push('66000041#{').failure?.message).toContain('a frame of 66000041 characters');
@@ -189,7 +189,7 @@ describe('a FrameDecoder that is sent garbage', () => {
     expect(new FrameDecoder().push(`${MAX_FRAME_LENGTH + 1}#`).failure?.code).toBe('FRAME_INVALID');
   });
 
-  it('returns the frames before it, and none after', () => {
+  it('returns the frames before the invalid input, and none after it', () => {
     const decoder = new FrameDecoder();
     const first = decoder.push('1#1x1#2');
     expect(first.frames).toEqual([1]);
@@ -197,7 +197,7 @@ describe('a FrameDecoder that is sent garbage', () => {
     expect(decoder.push('1#3')).toEqual({ frames: [], failure: first.failure });
   });
 
-  it('quotes nothing of a message in its error', () => {
+  it('quotes no part of a message in its error', () => {
     const { failure } = new FrameDecoder().push('18#{"password":"abc"x');
     expect(failure?.message).toContain('not JSON');
     expect(failure?.message).not.toContain('abc');
@@ -206,7 +206,7 @@ describe('a FrameDecoder that is sent garbage', () => {
 });
 
 describe('a long frame in many chunks', () => {
-  it('costs in proportion to its length: single bytes of it are not copied again and again', () => {
+  it('costs time in proportion to its length: single bytes of it are not copied again and again', () => {
     const bytes = utf8.encode(encodeFrame('é'.repeat(200_000)));
     const decoder = new FrameDecoder();
     const started = performance.now();
@@ -215,7 +215,7 @@ describe('a long frame in many chunks', () => {
       decoder,
     );
     expect(frame).toHaveLength(200_000);
-    // Linear: a tenth of a second. Copied for each byte: 80 GB, a minute.
+    // A linear decoder takes a tenth of a second. Copying for each byte would copy 80 GB, which takes a minute.
     expect(performance.now() - started).toBeLessThan(5_000);
   });
 });

@@ -2,9 +2,9 @@ import { printed } from '../options/schema.js';
 import { messageOf, RollcallError } from '../runtime/errors.js';
 
 /**
- * The frames of Nest's TCP transport: `<length>#<JSON>`, the length in UTF-16 code units of the JSON text, the whole in
- * UTF-8. This side reads what Nest writes, and vice versa. Nest reads more leniently (`parseInt` of the length, invalid
- * UTF-8 replaced, 128 Mi characters), but nothing that it writes needs that.
+ * The frames of Nest's TCP transport: `<length>#<JSON>`, the length in UTF-16 code units of the JSON text, all encoded as UTF-8. Each side
+ * can read the frames of the other. Nest reads more leniently (`parseInt` of the length, invalid UTF-8 replaced, 128 Mi characters), but
+ * none of its own frames needs that.
  */
 
 /** The default limit of a frame: 1 Mi UTF-16 code units of JSON. */
@@ -21,17 +21,16 @@ export function encodeFrame(value: unknown): string {
 
 /** The frames that one chunk completed. */
 export interface DecodedFrames {
-  /** The values of the frames, in order; also those before a failure, unless the chunk is not UTF-8. */
+  /** The values of the frames, in order; including those before a failure, unless the chunk is not UTF-8. */
   readonly frames: readonly unknown[];
   /** FRAME_INVALID once the input is not a frame: close the connection, since nothing after it can be read. */
   readonly failure: RollcallError | null;
 }
 
 /**
- * Decodes frames from chunks that may be cut anywhere, also inside a character. It keeps at most `maxLength` characters
- * of an incomplete frame, and rejects a longer one as soon as it has read its length. It never throws: after the first
- * failure it drops its buffer and returns the same failure forever. If a stream ends inside a frame, the owner of the
- * connection sees it by `isPartial`.
+ * Decodes frames from chunks that may be split anywhere, even inside a character. It keeps at most `maxLength` characters of an incomplete
+ * frame, and rejects a longer one as soon as it has read its length. It never throws: after the first failure it drops its buffer and
+ * always returns the same failure. `isPartial` shows whether a stream ended inside a frame.
  */
 export class FrameDecoder {
   readonly #maxLength: number;
@@ -60,8 +59,8 @@ export class FrameDecoder {
   }
 
   /**
-   * Takes the next chunk: bytes, or text that is already decoded; one decoder takes one kind. It keeps no reference to
-   * the bytes. If it is not wanted, the frames that it completes are skipped without parsing.
+   * Takes the next chunk: bytes, or text that is already decoded; one decoder takes one kind. It keeps no reference to the bytes. If
+   * `isWanted` is false, the frames that it completes are skipped without parsing.
    */
   push(chunk: string | Uint8Array, isWanted = true): DecodedFrames {
     const frames: unknown[] = [];
@@ -139,7 +138,7 @@ export class FrameDecoder {
 
 const ZERO = 48;
 const HASH = 35;
-const WRONG_PEER = 'Is it a Nest TCP service, and is this its port?';
+const WRONG_PEER = 'Check that it is a Nest TCP service, and that this is its port.';
 
 function toJson(value: unknown): string {
   let json: string | undefined;

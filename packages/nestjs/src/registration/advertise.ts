@@ -5,7 +5,7 @@ import type { BoundEndpoint } from '../servers/server-adapter.js';
 export interface AdvertiseRules {
   /** The configured host, which overrides the bound one. */
   readonly advertiseHost: string | undefined;
-  /** The URL of the registry, or of several. */
+  /** The URL of the registry, or a list of URLs. */
   readonly registry: string | readonly string[];
 }
 

@@ -9,7 +9,7 @@ function profileOf(samples: readonly number[], now = 0): LatencyProfile {
 }
 
 describe('a latency profile', () => {
-  it('knows nothing before it has 20 samples', () => {
+  it('returns null before it has 20 samples', () => {
     expect(profileOf(Array.from({ length: 19 }, () => 5)).medianMs(1)).toBeNull();
     expect(profileOf(Array.from({ length: 20 }, () => 5)).medianMs(1)).not.toBeNull();
   });
@@ -32,7 +32,7 @@ describe('a latency profile', () => {
     );
   });
 
-  it('forgets what is older than 20 s', () => {
+  it('forgets samples that are older than 20 s', () => {
     const profile = profileOf(Array.from({ length: 100 }, () => 800));
     for (let now = 0; now < 25_000; now += 100) profile.record(bucketOf(2), now);
     expect(profile.p99Ms(25_000)).toBeLessThan(3);

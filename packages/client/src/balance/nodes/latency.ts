@@ -1,13 +1,13 @@
-/** Four buckets for each doubling, from 1/16 ms on: a quantile is at most 19 % too high. The last one holds all above an hour. */
+/** Four buckets for each doubling, from 1/16 ms on: a quantile is at most 19 % too high. The last one contains all times above an hour. */
 const BUCKETS = 104;
 const PER_DOUBLING = 4;
 const SMALLEST_MS = 1 / 16;
 const GENERATION_MS = 10_000;
 const FRESH_MS = 250;
-/** Fewer samples do not describe a tail. */
+/** Fewer samples are too few for a p99. */
 const MIN_SAMPLES = 20;
 
-/** The bucket of a round trip. Computed once for a sample, for any number of profiles. */
+/** The bucket of a round trip. Compute it once per sample; it is valid for any number of profiles. */
 export function bucketOf(ms: number): number {
   if (!(ms > SMALLEST_MS)) return 0;
   return Math.min(BUCKETS - 1, Math.ceil(Math.log2(ms / SMALLEST_MS) * PER_DOUBLING));
@@ -18,8 +18,8 @@ function upperBoundMs(bucket: number): number {
 }
 
 /**
- * Round trips of the last 10 to 20 s as a histogram with logarithmic buckets: a few ns a sample, 1 KiB in all, nothing sorted.
- * Quantiles are computed when asked for, at most every 250 ms.
+ * Round trips of the last 10 to 20 s as a histogram with logarithmic buckets: a few ns per sample, 1 KiB of memory, no sorting. Quantiles
+ * are computed on demand, at most every 250 ms.
  */
 export class LatencyProfile {
   #current = new Uint32Array(BUCKETS);
@@ -32,26 +32,26 @@ export class LatencyProfile {
   #p95Ms: number | null = null;
   #p99Ms: number | null = null;
 
-  /** `bucket` is `bucketOf(ms)`. */
+  /** `bucket` is the result of `bucketOf(ms)`. */
   record(bucket: number, now: number): void {
     if (now >= this.#turnsAt) this.#turn(now);
     this.#current[bucket] = (this.#current[bucket] ?? 0) + 1;
     this.#count += 1;
   }
 
-  /** Null as long as there are fewer than 20 samples. */
+  /** Null while there are fewer than 20 samples. */
   medianMs(now: number): number | null {
     if (now >= this.#freshUntil) this.#refresh(now);
     return this.#medianMs;
   }
 
-  /** Null as long as there are fewer than 20 samples. */
+  /** Null while there are fewer than 20 samples. */
   p95Ms(now: number): number | null {
     if (now >= this.#freshUntil) this.#refresh(now);
     return this.#p95Ms;
   }
 
-  /** Null as long as there are fewer than 20 samples. */
+  /** Null while there are fewer than 20 samples. */
   p99Ms(now: number): number | null {
     if (now >= this.#freshUntil) this.#refresh(now);
     return this.#p99Ms;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { PeakEwma, TypicalLatency } from './loads.js';
 
 describe('peak EWMA', () => {
-  it('jumps up to a peak at once', () => {
+  it('rises to a peak at once', () => {
     const load = new PeakEwma(new TypicalLatency());
     load.forget(0);
     load.observe(0, 10, 0, true);
@@ -10,7 +10,7 @@ describe('peak EWMA', () => {
     expect(load.cost(0, 1, 0)).toBe(500);
   });
 
-  it('comes down slowly after a failure: after 10 s without news by a factor of e', () => {
+  it('decays slowly after a failure: by a factor of e in 10 s without an answer', () => {
     const load = new PeakEwma(new TypicalLatency());
     load.forget(0);
     load.observe(0, 500, 0, false);
@@ -19,7 +19,7 @@ describe('peak EWMA', () => {
     expect(load.cost(0, 1_000, 0)).toBeGreaterThan(450);
   });
 
-  it('comes down within seconds after a slow answer, for one call: while that is under way it counts as it was', () => {
+  it('decays within seconds after a slow answer, for one call: during that call it stays as it was', () => {
     const load = new PeakEwma(new TypicalLatency());
     load.forget(0);
     load.observe(0, 300, 0, true);
@@ -30,14 +30,14 @@ describe('peak EWMA', () => {
     expect(load.cost(0, 5_005, 0)).toBeLessThan(10);
   });
 
-  it('is multiplied by the calls in flight and the one to come', () => {
+  it('is multiplied by the calls in flight plus one', () => {
     const load = new PeakEwma(new TypicalLatency());
     load.forget(0);
     load.observe(0, 10, 0, true);
     expect(load.cost(0, 0, 4)).toBe(50);
   });
 
-  it('takes half of what is typical of the service before the first measurement, and after it forgets', () => {
+  it('is half of the typical latency of the service before the first measurement and after `forget`', () => {
     const typical = new TypicalLatency();
     const load = new PeakEwma(typical);
     load.forget(0);
@@ -49,7 +49,7 @@ describe('peak EWMA', () => {
     expect(load.cost(0, 0, 0)).toBe(2);
   });
 
-  it('changes nothing by being read', () => {
+  it('is not changed by a read', () => {
     const load = new PeakEwma(new TypicalLatency());
     load.forget(0);
     load.observe(0, 100, 0, true);

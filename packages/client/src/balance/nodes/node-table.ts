@@ -2,10 +2,10 @@ import { countSuccess, forgetSuccesses, SUCCESS_CELLS, successesWithin } from '.
 import type { Load } from './loads.js';
 import { WindowCounts } from './window-counts.js';
 
-/** Slots at first; doubled when they are all taken. */
+/** The initial number of slots; it doubles when all are taken. */
 const INITIAL_SLOTS = 16;
 
-/** The numbers of a slot, one row for each: 64 bytes, as a cache line has. */
+/** The number of cells per slot: 64 bytes, the size of a cache line. */
 const IN_FLIGHT = 0;
 const ROOM = 1;
 const UNANSWERED = 2;
@@ -14,26 +14,26 @@ const SUCCESS_AT = 4;
 const SUCCESSES = 5;
 const CELLS = SUCCESSES + SUCCESS_CELLS;
 
-/** Another node of the same balancer. */
+/** A node as its siblings of the same balancer see it. */
 export interface AlternativeNode {
-  /** True if it can take calls instead of a silent instance. */
+  /** True if this node can take the calls of a silent instance. */
   canTakeOver(now: number): boolean;
 }
 
 /**
- * The numbers that every call moves or reads, of all nodes of one balancer, a row for each in one array. Where nodes lie all over the
- * heap, a call to one of 10,000 costs more in cache misses than everything else; a row is one.
+ * The counters that every call reads or changes, for all nodes of one balancer: one array with one row per node. If they were spread over
+ * the heap, the cache misses of a call to one of 10,000 nodes would cost more than everything else; a row costs one cache miss.
  */
 export class NodeTable {
   readonly load: Load;
-  /** When any of the nodes last answered, and which. */
+  /** When one of the nodes last answered, and which one. */
   lastAnswerAt = -Infinity;
   lastAnswerer: AlternativeNode | null = null;
-  /** This process was paused until then: it read no answers before. */
-  heardSince = -Infinity;
-  /** Calls under way at all of them. */
+  /** The end of the last pause of this process, which read no answers before. */
+  pausedUntil = -Infinity;
+  /** Calls under way at all nodes. */
   inFlight = 0;
-  /** The attempts that ended at each of them, window by window. */
+  /** Attempts that ended at each node, per time window. */
   readonly windowCounts: WindowCounts;
   #cells: Float64Array;
   #calm: Uint8Array;
@@ -49,7 +49,7 @@ export class NodeTable {
     this.windowCounts = new WindowCounts(slots);
   }
 
-  /** A slot for one node: a small whole number. */
+  /** Reserves a slot, a small integer, for one node. */
   take(): number {
     const slot = this.#free.pop() ?? this.#taken;
     if (slot === this.#taken) this.#taken += 1;
@@ -62,8 +62,8 @@ export class NodeTable {
     return slot;
   }
 
-  /** The slot is free again; its calls do not count here any more. */
-  give(slot: number): void {
+  /** Frees the slot; its calls are no longer counted here. */
+  release(slot: number): void {
     this.add(slot, -this.count(slot));
     this.#free.push(slot);
   }
@@ -78,7 +78,7 @@ export class NodeTable {
     this.inFlight += calls;
   }
 
-  /** With fewer calls under way than this, the node takes one, and nothing else needs to be looked at. */
+  /** A node with fewer calls under way than this takes one more without further checks. */
   room(slot: number): number {
     return this.#cells[CELLS * slot + ROOM] ?? 0;
   }
@@ -91,7 +91,9 @@ export class NodeTable {
     this.#weights[slot] = weight;
   }
 
-  /** `isCalm`: HEALTHY and enabled, and nothing failed since its last success: the next success only adds to the count. */
+  /**
+   * `isCalm`: True if the instance is HEALTHY and enabled, without a failure since the last success. Then the next success is only counted.
+   */
   judge(slot: number, room: number, isCalm: boolean): void {
     this.#cells[CELLS * slot + ROOM] = room;
     this.#calm[slot] = isCalm ? 1 : 0;
@@ -111,7 +113,7 @@ export class NodeTable {
     return this.#cells[CELLS * slot + UNANSWERED] ?? 0;
   }
 
-  /** When the first of them was begun. */
+  /** When the first unanswered call began. */
   silentSince(slot: number): number {
     return this.#cells[CELLS * slot + SILENT_SINCE] ?? 0;
   }
@@ -138,7 +140,7 @@ export class NodeTable {
     countSuccess(this.#cells, CELLS * slot + SUCCESSES, now);
   }
 
-  /** Those of the last 10 s. */
+  /** The successes of the last 10 s. */
   successes(slot: number, now: number): number {
     return successesWithin(this.#cells, CELLS * slot + SUCCESSES, now);
   }

@@ -9,7 +9,7 @@ import { InFlight } from './loads.js';
 import { NodeTable } from './node-table.js';
 import type { Counted } from './window-counts.js';
 
-/** The parts of a node. */
+/** The dependencies of a node. */
 export interface NodeParts {
   readonly instance: Instance;
   readonly endpoint: Endpoint;
@@ -19,17 +19,17 @@ export interface NodeParts {
   readonly nodeTable: NodeTable;
 }
 
-/** A new instance gets this share of its calls at first, … */
+/** The initial share of calls of a new instance. */
 const SLOW_START_MIN = 0.1;
-/** … and all of them after this time; in a line between. Envoy's formula with aggression 1. */
+/** The time in which the share grows linearly to 1: Envoy's slow start with aggression 1. */
 const SLOW_START_MS = 10_000;
 
 /**
- * What a caller knows of one endpoint of one instance. It survives every update of the catalog, as an id is one
+ * The state that a caller keeps for one endpoint of one instance. It survives every update of the catalog, since an id stands for one
  * process.
  */
 export class Node implements BreakerHost, GateListener {
-  // these two first: every call needs them, and they share a cache line with the object's head
+  // the first two fields: every call reads them, and they share a cache line with the header of the object
   #nodeTable: NodeTable;
   #slot: number;
   readonly id: InstanceId;
@@ -37,17 +37,17 @@ export class Node implements BreakerHost, GateListener {
   readonly breaker: Breaker;
   readonly latency = new LatencyProfile();
   readonly limit: AdaptiveLimit;
-  /** The newest record. */
+  /** The latest record from the registry. */
   instance: Instance;
-  /** It was HEALTHY and is REGISTERING again: until then it keeps its tier; else -Infinity. */
+  /** An instance that was HEALTHY and registers again keeps its tier until this time; otherwise -Infinity. */
   keptUntil = -Infinity;
-  /** When the registry began to doubt it because of silence; -Infinity: it does not, or has proof. */
+  /** When the registry began to doubt the instance because of silence; -Infinity if it does not, or has proof of a failure. */
   doubtedAt = -Infinity;
-  /** The registry doubts so large a share at once that its doubt does not count: see `registry-distrust.ts`. */
+  /** True if the doubt of the registry is ignored, because it doubts too many instances at once: see `registry-distrust.ts`. */
   isTrusted = false;
-  /** It answered a ping while it waits for a live probe that cannot be repeated. */
+  /** True if the instance answered a ping, so that a call that cannot be repeated may be sent as a probe. */
   isPinged = false;
-  /** Its rank for this caller when not all instances are used: see `hash.ts`. */
+  /** The rank of the instance for this caller, for subsets: see `hash.ts`. */
   rank = 0;
   #isRetired = false;
   #warmAt = -Infinity;
@@ -65,45 +65,45 @@ export class Node implements BreakerHost, GateListener {
     this.follow(parts.instance);
   }
 
-  /** The smallest limit of breaker, adaptive limit and early limit. */
+  /** The lowest of the limits of the breaker, the adaptive limit and the early limit. */
   gate(now: number): Gate {
     const gate = Math.min(this.breaker.gate, this.limit.gate);
     const unanswered = this.#nodeTable.unanswered(this.#slot);
     if (!isSilence(unanswered)) return gate;
-    const { heardSince, lastAnswerAt, lastAnswerer } = this.#nodeTable;
-    const since = Math.max(this.#nodeTable.silentSince(this.#slot), heardSince);
+    const { pausedUntil, lastAnswerAt, lastAnswerer } = this.#nodeTable;
+    const since = Math.max(this.#nodeTable.silentSince(this.#slot), pausedUntil);
     const hasAlternative = lastAnswerAt > since && lastAnswerer?.canTakeOver(now) === true;
     return Math.min(gate, earlyLimit(unanswered, now - since, this.latency.p99Ms(now), hasAlternative));
   }
 
-  /** An estimated limit does not count against it. Does not ask the other nodes in turn. */
+  /** True if this node can take the calls of a silent instance. An estimated limit does not count; other nodes are not checked. */
   canTakeOver(now: number): boolean {
     if (this.#isRetired || !isStaying(this.instance) || this.breaker.cause !== null) return false;
     return this.inFlight < this.limit.gate || this.limit.mayRaise(now);
   }
 
-  /** True if it may take one more call. */
+  /** True if the node may take one more call. */
   admits(now: number): boolean {
     return this.inFlight < this.gate(now);
   }
 
-  /** True if it is open, but has as many calls under way as it may have. */
+  /** True if the gate is not shut, but all allowed calls are under way. */
   isFull(now: number): boolean {
     const gate = this.gate(now);
     return gate !== SHUT && this.inFlight >= gate;
   }
 
-  /** Raises an estimated limit when no node has room for a call, if nothing speaks against it. */
+  /** Raises an estimated limit when no node has room for a call, unless the instance recently reported overload. */
   makeRoom(now: number): boolean {
     return this.inFlight >= this.limit.gate && this.breaker.gate === OPEN && this.limit.raise(now);
   }
 
-  /** Calls under way; streams until their first value. */
+  /** Calls under way; a stream counts until its first value. */
   get inFlight(): number {
     return this.#nodeTable.count(this.#slot);
   }
 
-  /** The table with the numbers that a pick reads, of this node and its siblings. */
+  /** The table with the counters of this node and of its siblings. */
   get nodeTable(): NodeTable {
     return this.#nodeTable;
   }
@@ -112,7 +112,7 @@ export class Node implements BreakerHost, GateListener {
     return this.#slot;
   }
 
-  /** A call goes there. `expectsAnswer`: false for events, whose silence means nothing. */
+  /** Counts a call that is sent to this node. `expectsAnswer` is false for events, which have no answer. */
   begin(now: number, expectsAnswer: boolean): void {
     this.#nodeTable.add(this.#slot, 1);
     if (!expectsAnswer) return;
@@ -120,7 +120,7 @@ export class Node implements BreakerHost, GateListener {
     if (isSilence(this.#nodeTable.unanswered(this.#slot))) this.gateChanged();
   }
 
-  /** It is over, with any outcome. */
+  /** Counts the end of a call, with any outcome. */
   end(): void {
     this.#nodeTable.add(this.#slot, -1);
   }
@@ -130,17 +130,17 @@ export class Node implements BreakerHost, GateListener {
     this.#nodeTable.windowCounts.count(this.#slot, what, now);
   }
 
-  /** The attempts that ended in the last whole window. */
+  /** The attempts that ended in the last complete window. */
   counted(what: Counted, now: number): number {
     return this.#nodeTable.windowCounts.last(this.#slot, what, now);
   }
 
-  /** Marks earlier outcomes as unknown: this process was paused. */
-  notHeardBefore(now: number): void {
-    this.#nodeTable.heardSince = now;
+  /** Ignores earlier silence, because this process was paused. */
+  ignoreSilenceBefore(now: number): void {
+    this.#nodeTable.pausedUntil = now;
   }
 
-  /** It responded, even if it refused. */
+  /** Records an answer, even a refusal. */
   answered(now: number): void {
     const wasSilent = isSilence(this.#nodeTable.unanswered(this.#slot));
     this.#nodeTable.answered(this.#slot, now, this);
@@ -151,7 +151,7 @@ export class Node implements BreakerHost, GateListener {
     return this.#nodeTable.successAt(this.#slot);
   }
 
-  /** HEALTHY and enabled, and nothing failed since its last success: the next success only adds to the count. */
+  /** True if the instance is HEALTHY and enabled, without a failure since the last success. Then the next success is only counted. */
   get isCalm(): boolean {
     return this.#nodeTable.isCalm(this.#slot);
   }
@@ -160,7 +160,7 @@ export class Node implements BreakerHost, GateListener {
   countSuccess(now: number): void {
     this.#nodeTable.succeeded(this.#slot, now);
     const calls = this.inFlight + 1;
-    // far from its limit, nothing is learned of it
+    // a success far below the limit does not affect it
     if (2 * calls >= this.#nodeTable.room(this.#slot)) this.limit.succeeded(calls, now);
   }
 
@@ -172,19 +172,19 @@ export class Node implements BreakerHost, GateListener {
     this.#nodeTable.forgetSuccesses(this.#slot);
   }
 
-  /** Its weight in the registry, kept at hand. */
+  /** Its weight in the registry, cached in the table. */
   get weight(): number {
     return this.#nodeTable.weight(this.#slot);
   }
 
-  /** Takes over its current record in the registry. */
+  /** Takes over the current record from the registry. */
   follow(instance: Instance): void {
     this.instance = instance;
     this.#nodeTable.setWeight(this.#slot, instance.weight);
     this.gateChanged();
   }
 
-  /** Records the time of a call; a failure counts as a long one. */
+  /** Records the duration of a call; a failure counts as a long one. */
   observe(ms: number, now: number, isAnswer = false): void {
     this.#nodeTable.load.observe(this.#slot, ms, now, isAnswer);
   }
@@ -194,7 +194,7 @@ export class Node implements BreakerHost, GateListener {
     this.#nodeTable.load.forget(this.#slot);
   }
 
-  /** How busy it is, `inFlight` being the calls under way, relative to its weight. Greater is worse. */
+  /** The load of the instance; `inFlight` is the number of calls under way, relative to its weight. Greater is worse. */
   cost(now: number, inFlight = this.inFlight): number {
     return this.#nodeTable.load.cost(this.#slot, now, inFlight);
   }
@@ -204,7 +204,7 @@ export class Node implements BreakerHost, GateListener {
     this.gateChanged();
   }
 
-  /** The share of its calls that it may have: 1 unless it starts slowly. */
+  /** The share of its calls that the instance may get: 1 after the slow start. */
   warmth(now: number): number {
     const left = this.#warmAt - now;
     if (left > 0) return Math.max(SLOW_START_MIN, 1 - left / SLOW_START_MS);
@@ -212,7 +212,7 @@ export class Node implements BreakerHost, GateListener {
     return 1;
   }
 
-  /** As long as only the adaptive limit applies, a pick needs to read nothing else. */
+  /** While only the adaptive limit applies, a pick reads only this table. */
   gateChanged(): void {
     const isSilent = isSilence(this.#nodeTable.unanswered(this.#slot));
     const isPlain = this.breaker.gate === OPEN && !isSilent && this.#warmAt === -Infinity;
@@ -221,12 +221,12 @@ export class Node implements BreakerHost, GateListener {
     this.#nodeTable.judge(this.#slot, isPlain ? this.limit.gate : 0, isCalm);
   }
 
-  /** It is not picked any more: its calls end normally, and another node gets its slot. */
+  /** Removes the node from picking: its calls end normally, and another node gets its slot. */
   retire(): void {
     if (this.#isRetired) return;
     this.#isRetired = true;
     const calls = this.inFlight;
-    this.#nodeTable.give(this.#slot);
+    this.#nodeTable.release(this.#slot);
     this.#nodeTable = new NodeTable(new InFlight(), 1);
     this.#slot = this.#nodeTable.take();
     this.#nodeTable.add(this.#slot, calls);

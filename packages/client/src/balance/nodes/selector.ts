@@ -1,13 +1,13 @@
 import { isCallableIn } from '@rollcall/core';
 import type { Instance, Metadata, State } from '@rollcall/core';
 
-/** Which instances a call may go to. Two selectors with the same `key` are equal. */
+/** The instances that a call may use. Two selectors with the same `key` are equal. */
 export interface Selector {
   readonly key: string;
   readonly states: readonly State[];
-  /** A version, or its first parts (`2` means every 2.x); empty: any. */
+  /** A version or its first parts (`2` matches every 2.x); empty: any. */
   readonly version: string;
-  /** Words that an instance's metadata must hold, each with its value; empty: any. */
+  /** Keys and values that the metadata of an instance must have; empty: any. */
   readonly metadata: readonly (readonly [word: string, value: string])[];
 }
 
@@ -18,7 +18,7 @@ export interface SelectorOptions {
   readonly metadata: Metadata | undefined;
 }
 
-/** The selector for no wishes: its key is empty. */
+/** The selector without restrictions: its key is empty. */
 export function standardSelector(states: readonly State[]): Selector {
   return { key: '', states, version: '', metadata: [] };
 }
@@ -39,7 +39,7 @@ export function isSelected(instance: Instance, selector: Selector): boolean {
   return true;
 }
 
-/** Versions and metadata are free text: JSON keeps them apart. */
+/** JSON keeps versions and metadata apart: both are free text. */
 function keyOf(states: readonly State[] | undefined, version: string, metadata: Selector['metadata']): string {
   return JSON.stringify([states ?? null, version, metadata]);
 }

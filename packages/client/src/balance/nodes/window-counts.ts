@@ -9,8 +9,9 @@ export const FAILURES = 1;
 const CELLS = 2;
 
 /**
- * How many attempts ended at each node of a balancer in this window and in the last whole one. To count is an addition in one array,
- * 8 bytes a node; when a window is over, the two arrays change places and one is cleared, which takes microseconds for thousands.
+ * The number of attempts that ended at each node of a balancer, in the current window and in the last complete one. Counting is one
+ * addition in an array with 8 bytes per node; when a window is over, the two arrays change places and one is cleared, which takes
+ * microseconds for thousands.
  */
 export class WindowCounts {
   #current: Uint32Array;
@@ -28,25 +29,25 @@ export class WindowCounts {
     this.#current[at] = (this.#current[at] ?? 0) + 1;
   }
 
-  /** The count of the last whole window. */
+  /** The count of the last complete window. */
   last(slot: number, what: Counted, now: number): number {
     if (now >= this.#turnsAt) this.#turn(now);
     return this.#last[CELLS * slot + what] ?? 0;
   }
 
-  /** The slot is another node's. */
+  /** Resets the counts of a slot that another node gets. */
   forget(slot: number): void {
     this.#current.fill(0, CELLS * slot, CELLS * (slot + 1));
     this.#last.fill(0, CELLS * slot, CELLS * (slot + 1));
   }
 
-  /** Twice as many slots. */
+  /** Doubles the number of slots. */
   grow(): void {
     this.#current = doubleLength(this.#current);
     this.#last = doubleLength(this.#last);
   }
 
-  /** Windows are those of `EdgeCounter`: whole multiples of their length. */
+  /** The windows are those of `EdgeCounter`: they start at multiples of their length. */
   #turn(now: number): void {
     const isNext = now < this.#turnsAt + EDGE_WINDOW_MS;
     [this.#current, this.#last] = [this.#last, this.#current];

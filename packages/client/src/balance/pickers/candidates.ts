@@ -2,14 +2,14 @@ import type { NodeTable } from '../nodes/node-table.js';
 import type { Node } from '../nodes/node.js';
 
 /**
- * Instances that are as good as each other, ready to be drawn from in proportion to their weights. A pick refers to them by
- * their index in `nodes`, so that it can examine a node without touching it. Never changed, only replaced.
+ * Instances of the same tier, prepared for random choice in proportion to their weights. A pick refers to them by their index in `nodes`,
+ * so that it can check a node without reading the object. Immutable: a change creates a new list.
  */
 export class Candidates<N extends Node> {
   readonly nodes: readonly N[];
   readonly #nodeTable: NodeTable | null;
   readonly #slots: Uint32Array;
-  /** Running sums of the weights; null when they are all the same. */
+  /** Cumulative sums of the weights; null if all weights are equal. */
   readonly #sums: Float64Array | null;
   readonly #meanWeight: number;
 
@@ -44,24 +44,24 @@ export class Candidates<N extends Node> {
     return this.#sums !== null;
   }
 
-  /** Its weight, 1 being the mean. */
+  /** The weight of the node, relative to the mean. */
   relativeWeight(place: number): number {
     const sums = this.#sums;
     if (sums === null) return 1;
     return ((sums[place] ?? 0) - (sums[place - 1] ?? 0)) / this.#meanWeight;
   }
 
-  /** True if it can certainly take a call; false: it has to be checked. */
+  /** True if the node can certainly take a call; false: it needs a full check. */
   hasRoom(place: number): boolean {
     return this.#nodeTable?.hasRoom(this.#slots[place] ?? 0) ?? false;
   }
 
-  /** Calls under way there. */
+  /** Calls under way at this node. */
   inFlight(place: number): number {
     return this.#nodeTable?.count(this.#slots[place] ?? 0) ?? 0;
   }
 
-  /** How busy it is, calls in flight relative to its weight; greater is worse. */
+  /** The load of the node, relative to its weight; greater is worse. */
   cost(place: number, now: number): number {
     if (this.#nodeTable === null) return 0;
     const slot = this.#slots[place] ?? 0;
@@ -74,7 +74,7 @@ export class Candidates<N extends Node> {
     return this.#nodeTable?.inFlight ?? 0;
   }
 
-  /** The place that `unit` (uniform in [0, 1)) falls on: each as often as its weight requires. */
+  /** The index for `unit`, a uniform random number in [0, 1): each index is as likely as its weight requires. */
   draw(unit: number): number {
     const sums = this.#sums;
     if (sums === null) return Math.floor(unit * this.nodes.length);

@@ -2,7 +2,7 @@ import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createInstance } from '../../registry-client/registry-client.fixture.js';
-import { createBalancer, createFleet, createAsk } from '../balance.fixture.js';
+import { createBalancer, createFleet, createPickArgs } from '../balance.fixture.js';
 import type { Balancer } from '../balancer.js';
 import type { Node } from '../nodes/node.js';
 import { HashRing } from './hash-ring.js';
@@ -14,9 +14,9 @@ function build(seed = 5): Balancer<Node> {
   return createBalancer({ picker: new HashRing(random), random });
 }
 
-/** The instance of each key while all instances are idle. */
+/** The instance for each key while all instances are idle. */
 function homes(balancer: Balancer<Node>, now = 0): ReadonlyMap<string, string> {
-  return new Map(KEYS.map((hashKey) => [hashKey, balancer.pick(createAsk({ now, hashKey }))?.id ?? '']));
+  return new Map(KEYS.map((hashKey) => [hashKey, balancer.pick(createPickArgs({ now, hashKey }))?.id ?? '']));
 }
 
 function countOf(places: Iterable<string>): ReadonlyMap<string, number> {
@@ -33,7 +33,7 @@ describe('the hash ring', () => {
     expect(homes(one)).toEqual(homes(other));
   });
 
-  it('moves only the keys of the instance that left, and gives a new one only what it takes', () => {
+  it('moves only the keys of an instance that leaves, and for a new instance only the keys that it takes', () => {
     const balancer = build();
     balancer.update(createFleet(20), 0);
     const before = homes(balancer);
@@ -42,7 +42,7 @@ describe('the hash ring', () => {
       if (before.get(key) !== 'orders-19') expect(home).toBe(before.get(key));
     }
     balancer.update(createFleet(20), 0);
-    // its slow start is over
+    // the slow start is over
     expect(homes(balancer, 20_000)).toEqual(before);
   });
 
@@ -60,13 +60,13 @@ describe('the hash ring', () => {
     }
   });
 
-  it('lets no instance have more than 1.25 × its share of the calls under way, whatever the keys', () => {
+  it('gives no instance more than 1.25 × its share of the calls under way, for any keys', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), fc.array(fc.nat(20), { maxLength: 200 }), (count, keys) => {
         const balancer = build();
         balancer.update(createFleet(count), 0);
         keys.forEach((key, i) => {
-          const node = balancer.pick(createAsk({ hashKey: String(key) }));
+          const node = balancer.pick(createPickArgs({ hashKey: String(key) }));
           if (node === null) throw new Error('no instance was picked');
           node.begin(0, false);
           expect(node.inFlight).toBeLessThanOrEqual(Math.ceil((1.25 * (i + 1)) / count));
@@ -75,12 +75,12 @@ describe('the hash ring', () => {
     );
   });
 
-  it('goes on to the same next one when the first was tried', () => {
+  it('picks the same second instance when the first was tried', () => {
     const balancer = build();
     balancer.update(createFleet(10), 0);
-    const first = balancer.pick(createAsk({ hashKey: 'a' }));
-    const next = balancer.pick(createAsk({ hashKey: 'a', tried: first }));
+    const first = balancer.pick(createPickArgs({ hashKey: 'a' }));
+    const next = balancer.pick(createPickArgs({ hashKey: 'a', tried: first }));
     expect(next).not.toBe(first);
-    for (let i = 0; i < 20; i += 1) expect(balancer.pick(createAsk({ hashKey: 'a', tried: first }))).toBe(next);
+    for (let i = 0; i < 20; i += 1) expect(balancer.pick(createPickArgs({ hashKey: 'a', tried: first }))).toBe(next);
   });
 });

@@ -2,41 +2,40 @@ import type { Node } from '../nodes/node.js';
 import type { Selector } from '../nodes/selector.js';
 import type { Candidates } from './candidates.js';
 
-/** The input of a pick. The call itself implements it, so that a pick allocates nothing. */
-export interface Ask {
+/** The input of a pick. The call itself implements it, so that a pick allocates no memory. */
+export interface PickArgs {
   readonly now: number;
   readonly selector: Selector;
-  /** The same key goes to the same instance, with `consistent-hash`; null: any instance. */
+  /** With `consistent-hash`, the same key goes to the same instance; null: any instance. */
   readonly hashKey: string | null;
-  /** The nodes where it failed already. */
+  /** The nodes on which the call failed before. */
   readonly tried: Node | null;
   readonly triedToo: Node | null;
-  /** Whether the call may probe an ejected instance. `once`: only after a ping was answered. Read only when needed. */
+  /** Whether the call may serve as the probe of an ejected instance. `once`: only after an answered ping. */
   readonly probes: 'repeatable' | 'once' | 'never';
-  /** Set by `pick`: this call is the one probe of its node, and `endProbe` has to be called when it is over. */
+  /** Set by `pick`: this call is the single probe of its node, and `endProbe` has to be called at its end. */
   isProbe: boolean;
 }
 
 /**
- * Which of several instances that are as good as each other gets the call; the `Load` is chosen independently. One for each
- * balancer; it may have state of its own. Called for each attempt: it should allocate nothing and examine a few nodes
- * only.
+ * Picks the instance for a call from several of the same tier; it can be combined with any `Load`. Each balancer has its own, which may
+ * have state. It runs for each attempt: it should allocate no memory and check only a few nodes.
  */
 export interface Picker {
-  /** A node that `isAble`; null if there is none, and only then (`firstAble` examines all). */
-  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null;
+  /** A node for which `isAvailable` is true; null only if there is none (`findAvailable` checks all). */
+  pick<N extends Node>(candidates: Candidates<N>, args: PickArgs): N | null;
 }
 
 /** True if this node may take this call. */
-export function isAble(node: Node, ask: Ask): boolean {
-  return node !== ask.tried && node !== ask.triedToo && node.admits(ask.now);
+export function isAvailable(node: Node, args: PickArgs): boolean {
+  return node !== args.tried && node !== args.triedToo && node.admits(args.now);
 }
 
-/** Examines all from the index `start` on, so that a node that can take the call is found if there is one. */
-export function firstAble<N extends Node>(nodes: readonly N[], start: number, ask: Ask): N | null {
+/** Checks all nodes, starting at the index `start`, so that an available node is found if there is one. */
+export function findAvailable<N extends Node>(nodes: readonly N[], start: number, args: PickArgs): N | null {
   for (let i = 0; i < nodes.length; i += 1) {
     const node = nodes[(start + i) % nodes.length];
-    if (node !== undefined && isAble(node, ask)) return node;
+    if (node !== undefined && isAvailable(node, args)) return node;
   }
   return null;
 }

@@ -1,34 +1,34 @@
 import type { Random } from '@rollcall/core';
 import type { Node } from '../nodes/node.js';
 import type { Candidates } from './candidates.js';
-import { firstAble } from './picker.js';
-import type { Ask, Picker } from './picker.js';
-import { takes } from './pickers.js';
+import { findAvailable } from './picker.js';
+import type { PickArgs, Picker } from './picker.js';
+import { isDrawable } from './pickers.js';
 
 /**
- * Weighted round robin, smooth: a node of weight 3 comes three times as often as one of weight 1, and its turns are
- * spread evenly, not in a row (the aim of nginx's smooth weighted round robin, 1.3.1, 2012). That one looks at every
- * node for each pick; this is Envoy's way to the same (`EdfScheduler`): each node has a next turn, in steps of 1 ÷
- * weight, and the earliest is next. A heap finds it in O(log n). A node that cannot take its turn loses it.
+ * Weighted round robin, smooth: a node of weight 3 comes three times as often as one of weight 1, and its turns are spread evenly, not in a
+ * row (the aim of nginx's smooth weighted round robin, 1.3.1, 2012). nginx looks at every node for each pick; this is the algorithm of
+ * Envoy's `EdfScheduler`: each node has a next turn, in steps of 1 ÷ weight, and the earliest is next. A heap finds it in O(log n). A node
+ * that cannot take its turn loses it.
  */
 export class WeightedRoundRobin implements Picker {
   readonly #random: Random;
-  /** As long as the candidates live. */
+  /** The ring of each list of candidates, for as long as the list exists. */
   readonly #schedules = new WeakMap<object, Schedule>();
 
   constructor(random: Random) {
     this.#random = random;
   }
 
-  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
+  pick<N extends Node>(candidates: Candidates<N>, args: PickArgs): N | null {
     const { nodes } = candidates;
     if (nodes.length === 0) return null;
     const schedule = this.#schedule(candidates);
     for (let lost = 0; lost < nodes.length; lost += 1) {
       const place = schedule.next();
-      if (takes(candidates, place, ask, this.#random)) return nodes[place] ?? null;
+      if (isDrawable(candidates, place, args, this.#random)) return nodes[place] ?? null;
     }
-    return firstAble(nodes, Math.floor(this.#random.unit() * nodes.length), ask);
+    return findAvailable(nodes, Math.floor(this.#random.unit() * nodes.length), args);
   }
 
   #schedule<N extends Node>(candidates: Candidates<N>): Schedule {
@@ -40,7 +40,7 @@ export class WeightedRoundRobin implements Picker {
   }
 }
 
-/** A binary heap of places, the earliest turn on top. */
+/** A binary heap of indices, with the earliest turn first. */
 class Schedule {
   readonly #steps: Float64Array;
   readonly #turns: Float64Array;
@@ -49,13 +49,13 @@ class Schedule {
   constructor(candidates: Candidates<Node>, random: Random) {
     const { nodes } = candidates;
     this.#steps = Float64Array.from(nodes, (_, place) => 1 / candidates.relativeWeight(place));
-    // somewhere within its first step: a schedule that is computed again favours no instance
+    // a random time within the first step: rebuilding the schedule favours no instance
     this.#turns = this.#steps.map((step) => step * random.unit());
     this.#heap = Uint32Array.from(nodes, (_, place) => place);
     for (let at = (nodes.length >>> 1) - 1; at >= 0; at -= 1) this.#sink(at);
   }
 
-  /** The place whose turn it is; its next one is set. */
+  /** The index of the node with the earliest turn; its next turn is set. */
   next(): number {
     const place = this.#heap[0] ?? 0;
     this.#turns[place] = (this.#turns[place] ?? 0) + (this.#steps[place] ?? 0);

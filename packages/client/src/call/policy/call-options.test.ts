@@ -14,12 +14,12 @@ function world(): CallWorld {
 const ODD = { dedlineMs: 5 } as OneCall;
 const refusal = { code: 'OPTION_INVALID', message: expect.stringContaining('dedlineMs') };
 
-describe('an option that no call has', () => {
-  it('is refused with the one that was meant, by every verb, and nothing is sent', async () => {
+describe('an unknown option of a call', () => {
+  it('is refused with a suggestion, by every verb, and nothing is sent', async () => {
     const { calls, tcp, http } = world();
     await expect(calls.call('orders', 'find', {}, ODD)).rejects.toMatchObject({
       code: 'OPTION_INVALID',
-      message: 'dedlineMs is no option of a call. Did you mean deadlineMs?',
+      message: 'dedlineMs is not an option of a call. Did you mean deadlineMs?',
     });
     await expect(calls.emit('orders', 'find', {}, ODD)).rejects.toMatchObject(refusal);
     await expect(calls.fetch('orders', '/', {}, ODD)).rejects.toMatchObject(refusal);
@@ -33,33 +33,33 @@ describe('an option that no call has', () => {
     ['timeout', 'Did you mean timeoutMs?'],
     ['timeoutms', 'Did you mean timeoutMs?'],
     ['idempotant', 'Did you mean idempotent?'],
-    ['retries', 'It knows deadlineMs, inheritedMs, '],
+    ['retries', 'Valid options: deadlineMs, inheritedMs, '],
     ['headers', 'Headers of an HTTP request go in the init of fetch; over TCP there are none.'],
   ])('%s: %s', async (name, advice) => {
     const { calls } = world();
     await expect(calls.call('orders', 'find', {}, { [name]: 1 })).rejects.toThrow(advice);
   });
 
-  it('is found in an object that was used before, and among known options', async () => {
+  it('is found in an object that was used before, and among valid options', async () => {
     const here = world();
-    const wishes: Record<string, unknown> = { deadlineMs: 100 };
-    expect((await here.ask(wishes)).error).toBeUndefined();
-    wishes['versoin'] = '2';
-    await expect(here.calls.call('orders', 'find', {}, wishes)).rejects.toThrow('Did you mean version?');
+    const callOptions: Record<string, unknown> = { deadlineMs: 100 };
+    expect((await here.ask(callOptions)).error).toBeUndefined();
+    callOptions['versoin'] = '2';
+    await expect(here.calls.call('orders', 'find', {}, callOptions)).rejects.toThrow('Did you mean version?');
   });
 
-  it('is refused among those that a dispatcher gives to all of its calls, when it is made', async () => {
+  it('is refused in the options of a dispatcher, when the dispatcher is created', async () => {
     const parts = { calls: world().calls, bufferedBytes: 1_024, wake() {} };
     await expect(serviceDispatcher(parts, { call: ODD })).rejects.toMatchObject(refusal);
   });
 
-  it('is found before any call, so that options can be kept for later', () => {
+  it('is found before any call by checkCallOptions', () => {
     expect(() => checkCallOptions(ODD)).toThrow('dedlineMs');
     checkCallOptions({ deadlineMs: 1, signal: undefined });
   });
 });
 
-it('every option of a call is known', () => {
+it('CALL_OPTION_NAMES lists every option of a call', () => {
   checkCallOptions({
     deadlineMs: 1,
     inheritedMs: 1,

@@ -2,17 +2,17 @@ import { nearest, RollcallError } from '@rollcall/core';
 import type { Metadata, State } from '@rollcall/core';
 import type { HedgeOption } from './hedge.js';
 
-/** The values that a request passes on to the calls made while it is handled, so that no work outlives the caller's wait. */
+/** The values that a request passes on to the calls made while it is handled, so that no work continues after its caller stops waiting. */
 export interface Inherited {
   /** When its caller stops waiting, ms of Time; Infinity: unknown. */
   readonly deadlineAt: number;
-  /** True for a retry. Its calls are then not repeated: n attempts at each of m levels would be nᵐ. */
+  /** True for a retry. Its calls are not repeated: otherwise n attempts at each of m levels would multiply to nᵐ. */
   readonly isRetry: boolean;
 }
 
 /** The options of one call; they override the policy of its service. */
 export interface OneCall {
-  /** Total time of the call, ms. Default: the policy's. */
+  /** Total time of the call, ms. Default: that of the policy. */
   readonly deadlineMs?: number | undefined;
   /** Time left of the deadline of the request that this call belongs to, ms; the smaller of both applies. */
   readonly inheritedMs?: number | undefined;
@@ -21,12 +21,9 @@ export interface OneCall {
    * Default: inherited.
    */
   readonly isRetry?: boolean | undefined;
-  /** Longest time between two values of a stream, ms. Default: the policy's. */
+  /** Longest time between two values of a stream, ms. Default: that of the policy. */
   readonly idleMs?: number | undefined;
-  /**
-   * True if executing it twice does no harm: it is then also repeated after a broken connection or a timeout.
-   * Default: false.
-   */
+  /** True if executing the call twice does no harm: it is then also repeated after a broken connection or a timeout. Default: false. */
   readonly idempotent?: boolean | undefined;
   readonly allowedStates?: readonly State[] | 'any' | undefined;
   /** A version or a prefix of one: `2` matches every 2.x. Default: any. */
@@ -42,8 +39,8 @@ export interface OneCall {
   /** With the balancer `consistent-hash`, calls with the same key go to the same instance; other balancers ignore it. */
   readonly hashKey?: string | undefined;
   /**
-   * The longest time of one attempt, ms, also of the last one; useful only below `deadlineMs`. Default: the value set
-   * for the method (`calls.services`, or by its instances), else `attemptTimeoutMs` if another attempt may follow.
+   * The longest time of one attempt, ms, including the last one; it has no effect above `deadlineMs`. Default: the value set for the method
+   * (`calls.services`, or by its instances), else `attemptTimeoutMs` if another attempt may follow.
    */
   readonly timeoutMs?: number | undefined;
   /**
@@ -62,7 +59,7 @@ export interface OneCall {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** All options of a call; any other name is refused. */
+/** All options of a call; an unknown name is refused. */
 export const CALL_OPTION_NAMES: Readonly<Record<keyof OneCall, true>> = {
   deadlineMs: true,
   inheritedMs: true,
@@ -81,16 +78,16 @@ export const CALL_OPTION_NAMES: Readonly<Record<keyof OneCall, true>> = {
 };
 
 const KNOWN: ReadonlySet<string> = new Set(Object.keys(CALL_OPTION_NAMES));
-/** Allowed in gRPC calls, too; already part of the metadata of the request. */
+/** Accepted in gRPC calls too, where it is already part of the metadata of the request. */
 const HEADERS = 'headers';
 
 /**
- * True if any option is set. Throws OPTION_INVALID for an unknown name. Checks the names only and allocates nothing: it is
- * called for each call, as an object may be reused with other options.
+ * True if any option is set. Throws OPTION_INVALID for an unknown name. Checks only the names and allocates no memory: it runs for each
+ * call, since an object may be reused with other options.
  */
 export function checkCallOptions(options: OneCall, isGrpc = false): boolean {
   let isAny = false;
-  // oxlint-disable-next-line guard-for-in -- inherited properties would be read, too
+  // oxlint-disable-next-line guard-for-in -- inherited properties have to be checked too
   for (const key in options) {
     if (!isCallOption(key) && !(isGrpc && key === HEADERS)) throw unknownOptionError(key);
     isAny = true;
@@ -122,12 +119,12 @@ function isCallOption(key: string): boolean {
 }
 
 function unknownOptionError(name: string): RollcallError {
-  return new RollcallError('OPTION_INVALID', `${name} is no option of a call. ${adviceFor(name)}`);
+  return new RollcallError('OPTION_INVALID', `${name} is not an option of a call. ${adviceFor(name)}`);
 }
 
 function adviceFor(name: string): string {
   if (name === HEADERS) return 'Headers of an HTTP request go in the init of fetch; over TCP there are none.';
-  // a common spelling without the unit
+  // another common spelling, without the unit
   const near = KNOWN.has(`${name}Ms`) ? `${name}Ms` : nearest(name, KNOWN);
-  return near === null ? `It knows ${[...KNOWN].join(', ')}.` : `Did you mean ${near}?`;
+  return near === null ? `Valid options: ${[...KNOWN].join(', ')}.` : `Did you mean ${near}?`;
 }

@@ -25,7 +25,7 @@ class World extends CallWorld {
     this.meter = meter;
   }
 
-  /** The reactions to the next attempts, wherever they go; later ones answer at once. */
+  /** The reactions to the next attempts, on any instance; later attempts are answered at once. */
   next(...plans: Plan[]): this {
     this.tcp.script = () => plans.shift() ?? { afterMs: 1, values: ['later'] };
     return this;
@@ -38,13 +38,13 @@ const answers = (afterMs: number, value: string): Plan => ({ afterMs, values: [v
 const fails = (afterMs: number): Plan => ({ afterMs, failure: 'closed' });
 
 describe('a hedged call', () => {
-  it('is sent to another instance, too, when it takes longer than 95 % of the calls of its method', async () => {
+  it('is also sent to another instance when it takes longer than 95 % of the calls of its method', async () => {
     const world = new World();
     await world.warmUp(200);
     world.next('never', answers(1, 'second'));
     const { value, tookMs = Infinity } = await world.ask(HEDGED);
     expect(value).toBe('second');
-    // 1.2 ms is the bucket that the round trips of 1 ms are in
+    // round trips of 1 ms fall into the bucket up to 1.2 ms
     expect(tookMs).toBeLessThanOrEqual(5);
     const [first, second] = world.calledHosts.slice(-2);
     expect(first).not.toBe(second);
@@ -53,7 +53,7 @@ describe('a hedged call', () => {
     expect(world.meter.count('rollcall_call_retries_total')).toBe(0);
   });
 
-  it('ends with the first good answer, whichever gives it', async () => {
+  it('ends with the first good answer of either attempt', async () => {
     const world = new World();
     await world.warmUp();
     world.next(answers(50, 'first'), answers(200, 'second'));
@@ -62,7 +62,7 @@ describe('a hedged call', () => {
     expect(world.tcp.seen.at(-1)?.terms).toMatchObject({ attempt: 2 });
   });
 
-  it('is a single attempt when that answers in time', async () => {
+  it('makes a single attempt if that is answered in time', async () => {
     const world = new World();
     await world.warmUp();
     const before = world.calledHosts.length;
@@ -71,7 +71,7 @@ describe('a hedged call', () => {
     expect(world.calledHosts.length).toBe(before + 1);
   });
 
-  it('may be one over HTTP whose verb is idempotent', async () => {
+  it('may be an HTTP request with an idempotent verb', async () => {
     const endpoints = [{ protocol: 'http', host: '10.0.0.5', port: 3_000, tls: false }] as const;
     const world = new World({ instances: ['a', 'b'].map((id) => createInstance({ id, endpoints })) });
     const plans: Plan[] = ['never', { afterMs: 1, values: [new Response('second')] }];
@@ -84,13 +84,13 @@ describe('a hedged call', () => {
     expect(await posted).toContain('in 1 attempt.');
   });
 
-  it('leaves no alarm behind when it is answered in time', async () => {
+  it('leaves no timer behind when it is answered in time', async () => {
     const world = new World();
     expect((await world.ask({ idempotent: true, hedge: { afterMs: 800 } }, 30)).value).toBeDefined();
     expect(world.time.nextAt()).toBeNull();
   });
 
-  it('is not hedged unless it is idempotent and wants it', async () => {
+  it('is hedged only if it is idempotent, is no retry and sets the option', async () => {
     const world = new World();
     await world.warmUp();
     const before = world.calledHosts.length;
@@ -110,7 +110,7 @@ describe('a hedged call', () => {
     expect((await world.ask(AFTER_20)).value).toBe('second');
   });
 
-  it('is not hedged if there is one instance', async () => {
+  it('is not hedged if the service has only one instance', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     await world.warmUp();
     const before = world.calledHosts.length;
@@ -119,7 +119,7 @@ describe('a hedged call', () => {
     expect(world.calledHosts.length).toBe(before + 1);
   });
 
-  it('goes on with one attempt when the other fails', async () => {
+  it('continues with one attempt when the other one fails', async () => {
     const world = new World();
     await world.warmUp();
     world.next(answers(60, 'first'), fails(5));
@@ -129,7 +129,7 @@ describe('a hedged call', () => {
     expect(world.meter.count('rollcall_call_retries_total')).toBe(0);
   });
 
-  it('reports every attempt if all fail', async () => {
+  it('reports every attempt if both fail', async () => {
     const world = new World({ options: { attempts: 2, hedgeRatio: 1 } });
     await world.warmUp();
     world.next(fails(60), fails(5));
@@ -141,7 +141,7 @@ describe('a hedged call', () => {
     ]);
   });
 
-  it('takes the handler’s own error for an answer', async () => {
+  it('accepts the error of a handler as an answer', async () => {
     const world = new World();
     await world.warmUp();
     world.next('never', { afterMs: 5, failure: 'remote' });
@@ -151,7 +151,7 @@ describe('a hedged call', () => {
     expect(world.tcp.cancelled).toBe(1);
   });
 
-  it('gives up both at its deadline, and both when it is cancelled', async () => {
+  it('ends both attempts at its deadline, and when it is cancelled', async () => {
     const world = new World();
     await world.warmUp();
     const hang: Plan[] = ['never', 'never', 'never'];
@@ -180,27 +180,27 @@ describe('a hedged call', () => {
   });
 });
 
-describe('the price of hedging', () => {
-  it('is 5 % of the calls of the method at most, and comes out of the retries', async () => {
+describe('the cost of hedging', () => {
+  it('is at most 5 % of the calls of the method, and is taken from the retries', async () => {
     const world = new World({ options: {} });
     world.tcp.script = (id) => answers(50, id);
     for (let i = 0; i < 200; i += 1) await world.ask(AFTER_20, 60);
     const hedges = world.calledHosts.length - 200;
-    // 12 s: what was counted 10 s ago has come back once
+    // after 12 s, the counts from 10 s ago are available again
     expect(hedges).toBeGreaterThanOrEqual(8);
     expect(hedges).toBeLessThanOrEqual(10 + 2);
     expect(world.meter.count('rollcall_call_hedges_total')).toBe(hedges);
     expect(world.calls.explain('orders').retriesLeft).toBeLessThan(0.2 * 170 + 30);
   });
 
-  it('is nothing when no retries are left', async () => {
+  it('is zero when no retries are left', async () => {
     const world = new World({ options: { hedgeRatio: 1, retryRatio: 0, retriesPerSecond: 0 } });
     world.tcp.script = (id) => answers(50, id);
     for (let i = 0; i < 50; i += 1) await world.ask(AFTER_20, 60);
     expect(world.calledHosts.length).toBe(50);
   });
 
-  it('does not teach the balancer that the slow one is fast: the loser counts for four times its age', async () => {
+  it('does not make a slow instance look fast: the cancelled attempt counts with four times its age', async () => {
     const world = new World();
     await world.warmUp();
     world.next('never', answers(100, 'second'));
@@ -210,7 +210,7 @@ describe('the price of hedging', () => {
     expect(seen?.load).toBeGreaterThan(400);
   });
 
-  it('does not let the p95 sink, which would hedge ever more', async () => {
+  it('does not lower the p95, which would cause more and more hedges', async () => {
     const world = new World({ options: { hedgeRatio: 1, retryRatio: 1 } });
     const random = seededRandom(1);
     world.tcp.script = (id) => answers(1 - 10 * Math.log(1 - random.unit()), id);
@@ -222,13 +222,13 @@ describe('the price of hedging', () => {
 });
 
 describe('hedgeAfter', () => {
-  it('resolves to never, the p95 or a time', () => {
+  it('resolves to never, the p95 or a time in ms', () => {
     expect([false, true, {}, { afterMs: 7 }].map(hedgeAfter)).toEqual(['never', 'p95', 'p95', 7]);
     expect([true, false, {}, { afterMs: 1 }].every(isHedgeOption)).toBe(true);
     expect(['yes', 1, null, { afterMs: 0 }, { afterMs: '7' }, { after: 7 }].some(isHedgeOption)).toBe(false);
   });
 
-  it('waits at least 1 ms for the p95', () => {
+  it('waits at least 1 ms if the p95 is shorter', () => {
     const latency = new LatencyProfile();
     expect(hedgeDelayMs('p95', latency, 0)).toBe(Infinity);
     for (let i = 0; i < 30; i += 1) latency.record(0, 0);

@@ -10,7 +10,7 @@ export type HedgeAfter = 'never' | 'p95' | number;
 /** The option `hedge`: `true` means after the p95. */
 export type HedgeOption = boolean | { readonly afterMs?: number | undefined };
 
-/** Timer resolution of hedges, ms. Finer than for deadlines: the p95 of a fast method is a few ms. */
+/** Timer resolution of hedges, ms. It is finer than for deadlines, since the p95 of a fast method is a few ms. */
 export const HEDGE_TICK_MS = 1;
 const SHORTEST_MS = 1;
 const LONGEST_MS = 3_600_000;
@@ -46,7 +46,7 @@ export interface Hedgeable {
   hedge(now: number): void;
 }
 
-/** The second timer of a call that may be hedged, beside the one of its deadline. Other calls have none. */
+/** The second timer of a call that may be hedged, beside the timer for its deadline. Other calls have only one timer. */
 export class HedgeTimer extends WheelTimer {
   readonly #call: Hedgeable;
 

@@ -12,7 +12,7 @@ function createWorld(setting: Partial<WorldSetting> = {}): CallWorld {
   return new CallWorld({ ...parts, time: new ManualTime({ nowMs: 100_000 }), ...setting });
 }
 
-/** Instances `a`, `b`, … each of which publishes this policy of its method `find`; undefined: none. */
+/** Instances `a`, `b`, … each of which publishes this policy for its method `find`; undefined: no policy. */
 function instancesWith(...policies: (MethodPolicy | undefined)[]): Instance[] {
   return policies.map((find, i) => createInstance({ id: 'abcdefgh'.charAt(i), ...(find && { methods: { find } }) }));
 }
@@ -54,7 +54,7 @@ describe('the rules of a method', () => {
     );
   });
 
-  it('are our own where we set a policy', () => {
+  it('are our own if this process sets a policy', () => {
     const published: MethodPolicy = { idempotent: true, timeoutMs: 300, hedge: true };
     expect(methodRules({ idempotent: false, hedge: { afterMs: 9 } }, [published])).toEqual({
       isIdempotent: false,
@@ -65,7 +65,7 @@ describe('the rules of a method', () => {
 });
 
 describe('the name of a method', () => {
-  it('is its pattern, an object’s keys in order', () => {
+  it('is its pattern, with the keys of an object sorted', () => {
     expect(methodName('find')).toBe('find');
     expect(methodName({ cmd: 'find' })).toBe('{"cmd":"find"}');
     expect(methodName({ role: 'item', cmd: 'find' })).toBe(methodName({ cmd: 'find', role: 'item' }));
@@ -73,10 +73,10 @@ describe('the name of a method', () => {
   });
 });
 
-describe('calls to a method that is published', () => {
+describe('calls to a published method', () => {
   const broken = { afterMs: 1, failure: 'closed' } as const;
 
-  it('are repeated if all declare it idempotent, and no longer once one does not', async () => {
+  it('are repeated if all instances declare it idempotent, and no longer after one stops declaring it', async () => {
     const world = createWorld({ instances: instancesWith({ idempotent: true }, { idempotent: true }, undefined) });
     world.tcp.script = () => broken;
     expect((await world.ask()).error?.attempts).toHaveLength(3);
@@ -93,7 +93,7 @@ describe('calls to a method that is published', () => {
   });
 
   it.each(['its instances', 'this process'])(
-    'follow the policy of %s, however many unknown names were called',
+    'follow the policy of %s, even after calls to many unknown names',
     async (source) => {
       const find = { idempotent: true };
       const isPublished = source === 'its instances';
@@ -116,7 +116,7 @@ describe('calls to a method that is published', () => {
     expect((await world.ask({ idempotent: false })).error?.attempts).toHaveLength(1);
   });
 
-  it('end when the method exceeds its timeout, the last attempt too', async () => {
+  it('end when the method exceeds its timeout, even in the last attempt', async () => {
     const world = createWorld({ instances: instancesWith({ timeoutMs: 300 }) });
     world.play({ a: 'never' });
     const { error, tookMs } = await world.ask();
@@ -125,7 +125,7 @@ describe('calls to a method that is published', () => {
     expect(tookMs).toBeLessThanOrEqual(310);
   });
 
-  it('are tried elsewhere after that time if it is idempotent', async () => {
+  it('are repeated elsewhere after that time if they are idempotent', async () => {
     const policy: MethodPolicy = { timeoutMs: 300, idempotent: true };
     const world = createWorld({ instances: instancesWith(policy, policy) });
     const plans = ['never' as const];
@@ -136,7 +136,7 @@ describe('calls to a method that is published', () => {
     expect(tookMs).toBeLessThanOrEqual(312);
   });
 
-  it('have the timeout of the method as deadline if that is longer than the default, unless the service sets a deadline', async () => {
+  it('use a method timeout above the default deadline as their deadline, unless the service sets one', async () => {
     const slow = { afterMs: 8_000, values: ['report'] } as const;
     const instances = instancesWith({ timeoutMs: 10_000 });
     const world = createWorld({ instances }).play({ a: slow });
@@ -146,7 +146,7 @@ describe('calls to a method that is published', () => {
     expect((await world.ask({ deadlineMs: 900 }, 12_000)).tookMs).toBeLessThanOrEqual(910);
   });
 
-  it('are hedged if all allow it', async () => {
+  it('are hedged if all instances allow it', async () => {
     const policy: MethodPolicy = { idempotent: true, hedge: { afterMs: 20 } };
     const world = createWorld({ instances: instancesWith(policy, policy), options: { hedgeRatio: 1 } });
     const plans = ['never' as const];
@@ -156,7 +156,7 @@ describe('calls to a method that is published', () => {
     expect((await world.ask({ hedge: false, deadlineMs: 100 })).error?.code).toBe('DEADLINE_EXCEEDED');
   });
 
-  it('follow the options of this process before its instances', async () => {
+  it('follow the options of this process rather than those of its instances', async () => {
     const services = { orders: { methods: { find: { idempotent: true, timeoutMs: 200 } } } };
     const world = createWorld({
       instances: instancesWith({ idempotent: false }, { timeoutMs: 5_000 }),

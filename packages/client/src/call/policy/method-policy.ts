@@ -10,7 +10,7 @@ export interface OwnMethodPolicy {
   readonly hedge?: HedgeOption | undefined;
 }
 
-/** The defaults for calls of one method. */
+/** The default options for calls of one method. */
 export interface MethodRules {
   /** Null: not declared. */
   readonly isIdempotent: boolean | null;
@@ -22,9 +22,9 @@ export interface MethodRules {
 export const NO_RULES: MethodRules = { isIdempotent: null, timeoutMs: Infinity, hedge: 'never' };
 
 /**
- * Our own policy, then that of the instances that publish the method. While old and new ones run side by side these may
- * differ, so the strictest reading applies, whatever their order: idempotent, or hedged, only if all declare it; the
- * smallest timeout; the longest hedge delay.
+ * Our own policy, then that of the instances that publish the method. While old and new instances run side by side their policies may
+ * differ; then the strictest applies, in any order: idempotent, or hedged, only if all declare it; the smallest timeout; the longest hedge
+ * delay.
  */
 export function methodRules(own: OwnMethodPolicy | undefined, published: readonly MethodPolicy[]): MethodRules {
   const publishedRules = published.length === 0 ? NO_RULES : strictest(published);
@@ -75,7 +75,7 @@ function strictest(policies: readonly MethodPolicy[]): MethodRules {
 }
 
 /**
- * An instance that publishes a method without declaring this leaves it open: then the HTTP verb decides, else it is not
+ * An instance that publishes a method without this property leaves it undeclared: then the HTTP verb decides, and other calls are not
  * idempotent.
  */
 function isAgreed(policies: readonly MethodPolicy[]): boolean | null {
@@ -89,7 +89,7 @@ function later(one: HedgeAfter, other: HedgeAfter): HedgeAfter {
   return Math.max(one, other);
 }
 
-/** The usual pattern `{ cmd: 'find' }`: there is nothing to sort. */
+/** The usual pattern `{ cmd: 'find' }` needs no sorting. */
 function isPlainPair(pattern: unknown): pattern is object {
   if (typeof pattern !== 'object' || pattern === null) return false;
   let count = 0;

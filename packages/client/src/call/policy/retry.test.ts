@@ -2,27 +2,27 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mayRetry, RetryBudget } from './retry.js';
 
-describe('what may be retried', () => {
-  it('is anything that was certainly not executed', () => {
+describe('an attempt that may be retried', () => {
+  it('was certainly not executed', () => {
     for (const kind of ['refused', 'unreachable', 'misdirected', 'unsent', 'congested'] as const) {
       expect(mayRetry(kind, false)).toBe(true);
     }
   });
 
-  it('is what may have been executed only if that does no harm', () => {
+  it('may have been executed only if the call is idempotent', () => {
     for (const kind of ['closed', 'timeout', 'garbled', 'overloaded', 'unavailable'] as const) {
       expect(mayRetry(kind, false)).toBe(false);
       expect(mayRetry(kind, true)).toBe(true);
     }
   });
 
-  it('is never an application error', () => {
+  it('never failed with an application error', () => {
     expect(mayRetry('remote', true)).toBe(false);
   });
 });
 
 describe('the retry budget', () => {
-  it('allows 3 a second to a caller that calls rarely, and no more', () => {
+  it('allows 3 retries a second, and no more, to a caller with few calls', () => {
     const budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
     let taken = 0;
     for (let i = 0; i < 100; i += 1) if (budget.withdraw(1_000)) taken += 1;
@@ -31,13 +31,13 @@ describe('the retry budget', () => {
     expect(budget.left(11_000)).toBe(30);
   });
 
-  it('allows a fifth of the requests on top', () => {
+  it('allows a fifth of the requests as retries', () => {
     const budget = new RetryBudget({ ratio: 0.2, perSecond: 0 });
     for (let i = 0; i < 100; i += 1) budget.request(500);
     expect(budget.left(500)).toBe(20);
   });
 
-  it('is never exceeded when a retry is taken', () => {
+  it('never exceeds its limit when a retry is taken', () => {
     const step = fc.record({
       afterMs: fc.integer({ min: 0, max: 3_000 }),
       requests: fc.integer({ min: 0, max: 20 }),

@@ -3,12 +3,12 @@ import { TRAITS } from '../../transport/transport.js';
 import type { FailureKind } from '../../transport/transport.js';
 
 /**
- * Backoff before a retry on an instance that was tried already, ms (full jitter). A retry on another instance needs none:
- * the budget limits retry storms.
+ * Backoff before a retry on an instance that was tried before, ms (full jitter). A retry on another instance needs no backoff: the budget
+ * limits retry storms.
  */
 export const RETRY_BACKOFF: Backoff = { baseMs: 25, capMs: 250 };
 
-/** A request that was certainly not executed may always be sent again; one that may have been, only if it is idempotent. */
+/** A request that was certainly not executed may always be sent again; a request that may have been executed, only if it is idempotent. */
 export function mayRetry(kind: FailureKind, isIdempotent: boolean): boolean {
   const { executed } = TRAITS[kind];
   return executed === 'no' || (executed === 'maybe' && isIdempotent);
@@ -18,9 +18,9 @@ export function mayRetry(kind: FailureKind, isIdempotent: boolean): boolean {
 export const isUnexecuted = (kind: FailureKind): boolean => TRAITS[kind].executed === 'no';
 
 /**
- * The first retry of a request that never left this process costs no budget: it causes no load, and a dead instance must
- * not fail calls beyond the budget. (gRPC's transparent retries, A6.) A second one costs, so a dead service is not
- * flooded. A request that this process itself moves to another connection costs nothing.
+ * The first retry of a request that never left this process costs no budget: it causes no load, and a dead instance must not fail calls
+ * beyond the budget. (gRPC's transparent retries, A6.) A second retry costs, so a dead service is not flooded. A request that this process
+ * itself moves to another connection costs nothing.
  */
 export function isFree(kind: FailureKind, attempt: number): boolean {
   const { executed, verdict } = TRAITS[kind];
@@ -31,15 +31,16 @@ export function isFree(kind: FailureKind, attempt: number): boolean {
 export interface BudgetTerms {
   /** Retries allowed per request. */
   readonly ratio: number;
-  /** Retries per second that are always allowed, so that a caller with few requests can retry at all. */
+  /** Retries per second that are always allowed, for callers with few requests. */
   readonly perSecond: number;
 }
 
 const WINDOW_SECONDS = 10;
 
 /**
- * Keeps retries from turning an overload into a permanent outage: one is allowed only if the last 10 s (in whole
- * seconds) then hold at most `ratio` × requests + `perSecond` × 10 of them. After Finagle's RetryBudget; one for each service, shared by its methods.
+ * Keeps retries from turning an overload into a permanent outage: a retry is allowed only if the last 10 s (in whole seconds), including
+ * it, have at most `ratio` × requests + `perSecond` × 10 retries. The algorithm is that of Finagle's RetryBudget; each service has one
+ * budget for all of its methods.
  */
 export class RetryBudget {
   readonly #ratio: number;
@@ -78,7 +79,7 @@ export class RetryBudget {
   }
 
   #balance(): number {
-    // the margin absorbs rounding errors of floating point, which would refuse the last retry
+    // the margin absorbs floating-point rounding errors, which would refuse the last retry
     return this.#ratio * this.#requestSum + this.#reserve - this.#retrySum + 1e-9;
   }
 

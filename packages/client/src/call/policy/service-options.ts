@@ -14,7 +14,12 @@ const stateField = (state: State) =>
   option.object(
     {
       timeoutMs: option.number({ doc: 'Attempt timeout in this state.', min: 1, max: LONGEST_MS, ...ms }),
-      retries: option.number({ doc: 'Attempts after one in this state failed.', min: 0, max: 9, integer: true }),
+      retries: option.number({
+        doc: 'Further attempts after one on an instance in this state failed.',
+        min: 0,
+        max: 9,
+        integer: true,
+      }),
     },
     { doc: `Overrides for calls to ${state} instances.` },
   );
@@ -22,79 +27,84 @@ const stateField = (state: State) =>
 /** The call policy of a service. */
 export const policyFields = {
   deadlineMs: option.number({
-    doc: 'The total time of a call, unless it sets its own. An inherited deadline applies if it is shorter.',
+    doc: 'The total time of a call that does not set its own. An inherited deadline applies if it is shorter.',
     default: 5_000,
     min: 1,
     max: LONGEST_MS,
     ...ms,
   }),
   idleMs: option.number({
-    doc: 'The time between two values of a stream, once the first has come.',
+    doc: 'The longest time between two values of a stream, after the first value.',
     default: 30_000,
     min: 1,
     max: LONGEST_MS,
     ...ms,
   }),
   attemptTimeoutMs: option.number({
-    doc: 'At most so long is one attempt waited for, if another may follow: min(this, max(150 ms, 3 × the p99 of the method)).',
+    doc: 'The longest time of one attempt if another may follow. The actual timeout is min(this, max(150 ms, 3 × the p99 of the method)).',
     default: 2_000,
     min: 1,
     max: LONGEST_MS,
     ...ms,
   }),
   attempts: option.number({
-    doc: 'Attempts in all, for what is idempotent. What was certainly not executed does not count. 1: nothing is repeated.',
+    doc: 'The most attempts of an idempotent call. An attempt that was certainly not executed does not count. 1: nothing is repeated.',
     default: 3,
     min: 1,
     max: 10,
     integer: true,
   }),
   maxConcurrent: option.number({
-    doc: 'Calls to the service that may be under way or wait for an instance; one more fails with BULKHEAD_FULL. It bounds the memory that they take.',
+    doc: 'The most calls to the service that are under way or wait for an instance; one more fails with BULKHEAD_FULL. It limits the memory that they take.',
     default: 16_384,
     min: 1,
     integer: true,
   }),
   catalogWaitMs: option.number({
-    doc: 'How long a call waits, at most until its deadline, for a service of which nothing is known or that has no instance which may be called; then NO_CATALOG or NO_INSTANCE. For one that the registry does not know, at most 2 s; then UNKNOWN_SERVICE. 0: not at all.',
+    doc: 'The longest time that a call waits, up to its deadline, while the registry has not reported on the service or no instance may be called; then NO_CATALOG or NO_INSTANCE. If the registry does not know the service, at most 2 s; then UNKNOWN_SERVICE. 0: no wait.',
     default: 5_000,
     min: 0,
     max: LONGEST_MS,
     ...ms,
   }),
   retryRatio: option.number({
-    doc: 'Retries for each request. In 10 s at most: this × requests + 10 × retriesPerSecond.',
+    doc: 'Retries per request. The limit over 10 s is this × requests + 10 × retriesPerSecond.',
     default: 0.2,
     min: 0,
     max: 10,
   }),
-  retriesPerSecond: option.number({ doc: 'Retries that are always allowed.', default: 3, min: 0, max: 10_000 }),
+  retriesPerSecond: option.number({
+    doc: 'Retries per second that are always allowed.',
+    default: 3,
+    min: 0,
+    max: 10_000,
+  }),
   hedgeRatio: option.number({
-    doc: 'Second attempts beside slow first ones, for each call of a method that is hedged. They are taken from the retries, too.',
+    doc: 'Hedges (second attempts beside slow first ones) per call of a hedged method. They also count as retries.',
     default: 0.05,
     min: 0,
     max: 1,
     unit: 'ratio',
   }),
   balancer: option.value<BalancerChoice, BalancerName>({
-    doc: 'Which instance gets the next call.',
-    allowed: `one of ${BALANCER_NAMES.map((name) => `"${name}"`).join(', ')}, or an own Balancing: an object with the functions picker and load`,
+    doc: 'The load balancing policy, which picks the instance of the next call.',
+    allowed: `one of ${BALANCER_NAMES.map((name) => `"${name}"`).join(', ')}, or a Balancing of your own: an object with the functions picker and load`,
     default: 'p2c-peak-ewma',
     is: isBalancerChoice,
   }),
   zones: option.oneOf(['prefer', 'ignore'], {
-    doc: 'Are instances in our own zone (the option zone) preferred, if enough of them are HEALTHY? When they are full, others help.',
+    doc: 'prefer: calls go to instances in our own zone (the option zone) if enough of them are HEALTHY, and to other zones when they are full. ignore: calls go to all zones.',
     default: 'prefer',
   }),
   minInZone: option.number({
-    doc: 'HEALTHY instances in our own zone that are enough; with fewer, those of all zones are used alike.',
+    doc: 'The number of HEALTHY instances that our own zone needs; with fewer, the instances of all zones are used alike.',
     default: 3,
     min: 1,
     max: 100_000,
     integer: true,
   }),
   subsetSize: option.number({
-    doc: 'For a service with 100 or more instances, how many get the calls of this process; when they are full, others help. 0: all.',
+    doc: 'For a service with 100 or more instances: how many of them get the calls of this process. The others get calls when these are full. 0: all.',
     default: 20,
     min: 0,
     max: 100_000,
@@ -103,21 +113,21 @@ export const policyFields = {
   limit: option.object(
     {
       initial: option.number({
-        doc: 'At first, a guess.',
+        doc: 'The initial limit, an estimate.',
         default: DEFAULT_LIMIT.initial,
         min: 1,
         max: 100_000,
         integer: true,
       }),
       min: option.number({
-        doc: 'However overloaded it is.',
+        doc: 'The lowest limit, even under overload.',
         default: DEFAULT_LIMIT.min,
         min: 1,
         max: 100_000,
         integer: true,
       }),
       max: option.number({
-        doc: 'However good it is.',
+        doc: 'The highest limit.',
         default: DEFAULT_LIMIT.max,
         min: 1,
         max: 100_000,
@@ -125,24 +135,24 @@ export const policyFields = {
       }),
     },
     {
-      doc: 'Calls under way to one instance: + 1 each round trip while at least half are in use, × 0.9 after a timeout or overload.',
+      doc: 'The limit of calls under way to one instance: + 1 per round trip while at least half of it is in use, × 0.9 after a timeout or overload.',
       rules: [
         ({ initial, min, max }) =>
           min <= initial && initial <= max
             ? null
-            : `limit: min ${min}, initial ${initial} and max ${max} have to be in this order. Change one of them.`,
+            : `limit: min ${min}, initial ${initial} and max ${max} have to be in ascending order. Change one of them.`,
       ],
     },
   ),
   maxEjectedRatio: option.number({
-    doc: 'The share of instances that may be ejected for errors at once: at least one, never the last.',
+    doc: 'The share of instances that may be ejected for errors at the same time: at least one instance, never the last.',
     default: 0.5,
     min: 0,
     max: 1,
     unit: 'ratio',
   }),
   allowedStates: option.list({
-    doc: 'States in which an instance may be called at all; better ones are preferred. Naming CRITICAL is the only way to call one.',
+    doc: 'The states in which an instance may be called; better states are preferred. Calls reach a CRITICAL instance only if CRITICAL is listed.',
     item: option.oneOf(STATES, { doc: 'A state.' }),
     default: CALLABLE_STATES,
     min: 1,
@@ -159,12 +169,12 @@ export const policyFields = {
   ),
 };
 
-/** The policy that this process sets for a method of a service; it takes precedence over the one that instances publish. */
+/** The policy that this process sets for a method of a service; it takes precedence over the policy that instances publish. */
 export const methodFields = {
-  idempotent: option.boolean({ doc: 'Does it no harm to execute it twice?' }),
-  timeoutMs: option.number({ doc: 'The longest that one attempt is waited for.', min: 1, max: LONGEST_MS, ...ms }),
+  idempotent: option.boolean({ doc: 'Whether the method may be executed twice without harm.' }),
+  timeoutMs: option.number({ doc: 'The longest time of one attempt.', min: 1, max: LONGEST_MS, ...ms }),
   hedge: option.value<HedgeOption>({
-    doc: 'May a second attempt be made beside a slow first one, if it is idempotent? true: after the p95 of the method.',
+    doc: 'Whether a second attempt may be made beside a slow first one, if the call is idempotent. true: after the p95 of the method.',
     allowed: 'true, false, or { afterMs } with a number of ms from 1 to 3600000',
     is: isHedgeOption,
   }),
@@ -172,7 +182,7 @@ export const methodFields = {
 
 export type CallPolicy = OptionsOf<typeof policyFields> & {
   readonly methods?: Readonly<Record<string, OptionsOf<typeof methodFields>>> | undefined;
-  /** True if the deadline was set for this service itself. */
+  /** True if the deadline is set for this service itself. */
   readonly isDeadlineSet?: boolean;
 };
 
@@ -192,12 +202,12 @@ const overrideFields = Object.fromEntries(
 export const callFields = {
   ...policyFields,
   services: option.record({
-    doc: 'Other values for single services, by name. methods: what is true of its methods, by name (a pattern; over HTTP GET /orders): { idempotent, timeoutMs, hedge }. It beats what their instances publish.',
+    doc: 'Overrides for single services, by name. methods: the policies of its methods, by name (a pattern; over HTTP GET /orders): { idempotent, timeoutMs, hedge }. They take precedence over the policies that the instances publish.',
     item: option.object(
       {
         ...overrideFields,
         methods: option.record({
-          doc: 'What is true of its methods, by name (a pattern, an object as JSON; over HTTP `GET /orders`). Beats what they publish.',
+          doc: 'The policies of its methods, by name (a pattern, an object as JSON; over HTTP `GET /orders`). They take precedence over the policies that the instances publish.',
           item: option.object(methodFields, { doc: 'A method.' }),
         }),
       },
@@ -205,7 +215,7 @@ export const callFields = {
     ),
   }),
   tls: option.object(tlsFields, {
-    doc: 'How instances over TLS prove who they are, and we to them.',
+    doc: 'How instances over TLS prove their identity, and how this process proves its own.',
     rules: tlsRules,
   }),
   tcp: option.object(
@@ -218,21 +228,21 @@ export const callFields = {
         integer: true,
       }),
       connectTimeoutMs: option.number({
-        doc: 'A connection that is not open after this time, or 3 × what the last one took, identity check included, is late: its calls go to another instance if one is connected, else they wait for it.',
+        doc: 'A connection that is not open after this time, or after 3 × the duration of the last connect, identity check included, is late: its calls go to another instance if one is connected, otherwise they wait for it.',
         default: 1_000,
         min: 1,
         max: LONGEST_MS,
         ...ms,
       }),
       maxMessageLength: option.number({
-        doc: 'The longest answer, in UTF-16 code units of its JSON. A long one holds up the event loop while it is parsed: of a hostile or mistaken instance 64 Mi may take the whole process.',
+        doc: 'The longest answer, in UTF-16 code units of its JSON. Parsing a long answer blocks the event loop: one of 64 Mi from a hostile or faulty instance may stop the whole process.',
         default: 4_194_304,
         min: 1_024,
         max: 134_217_728,
         integer: true,
       }),
       maxBufferedBytes: option.number({
-        doc: 'What may wait to be written to one connection; beyond it calls go elsewhere.',
+        doc: 'The most data that may wait to be written to one connection; further calls go to other instances.',
         default: 16_777_216,
         min: 65_536,
         unit: 'bytes',
@@ -244,21 +254,21 @@ export const callFields = {
   http: option.object(
     {
       connections: option.number({
-        doc: 'Connections to each instance at most; a call has one to itself.',
+        doc: 'The most connections to each instance; each call uses one exclusively.',
         default: 128,
         min: 1,
         max: 4_096,
         integer: true,
       }),
       connectTimeoutMs: option.number({
-        doc: 'A connection that is not open after this time, or 3 × what the last one took, identity check included, is late: its calls go to another instance if one is connected, else they wait for it.',
+        doc: 'A connection that is not open after this time, or after 3 × the duration of the last connect, identity check included, is late: its calls go to another instance if one is connected, otherwise they wait for it.',
         default: 1_000,
         min: 1,
         max: LONGEST_MS,
         ...ms,
       }),
       bufferedBytes: option.number({
-        doc: 'Answers up to this size are read whole before the call ends, so that one cut short can be repeated; longer ones stream.',
+        doc: 'Answers up to this size are read completely before the call ends, so that a truncated answer can be retried; longer answers are streamed.',
         default: 65_536,
         min: 0,
         max: 16_777_216,
@@ -278,7 +288,7 @@ export const callFields = {
         integer: true,
       }),
       connectTimeoutMs: option.number({
-        doc: 'A connection that is not open after this time, or 3 × what the last one took, identity check included, is late: its calls go to another instance if one is connected, else they wait for it.',
+        doc: 'A connection that is not open after this time, or after 3 × the duration of the last connect, identity check included, is late: its calls go to another instance if one is connected, otherwise they wait for it.',
         default: 1_000,
         min: 1,
         max: LONGEST_MS,
@@ -300,7 +310,7 @@ export const callFields = {
 /** The options of calls with every default filled in. */
 export type CallOptions = OptionsOf<typeof callFields>;
 
-/** The policy of one service: its overrides, else the common values. */
+/** The policy of one service: its overrides, otherwise the common values. */
 export function policyOf(options: CallOptions, service: string): CallPolicy {
   const { services } = options;
   const own = services !== undefined && Object.hasOwn(services, service) ? services[service] : undefined;

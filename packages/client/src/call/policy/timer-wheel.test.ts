@@ -27,7 +27,7 @@ class TestTimer extends WheelTimer {
 }
 
 describe('the timer wheel', () => {
-  it('may be finer', () => {
+  it('supports a finer resolution', () => {
     const time = new ManualTime({ nowMs: 70 });
     const wheel = new TimerWheel(time, 1);
     const timers = [3, 4, 700].map((ms) => {
@@ -40,7 +40,7 @@ describe('the timer wheel', () => {
     expect(time.nextAt()).toBeNull();
   });
 
-  it('fires each timer once, not before it is due and at most a tick after', () => {
+  it('fires each timer once, not before it is due and at most a tick late', () => {
     const delays = fc.array(fc.integer({ min: 0, max: 20_000 }), { minLength: 1, maxLength: 50 });
     fc.assert(
       fc.property(delays, fc.integer({ min: 0, max: 100_000 }), (dueIn, start) => {
@@ -62,7 +62,7 @@ describe('the timer wheel', () => {
     );
   });
 
-  it('has one timer, which ends with the last alarm and holds the process alive until then', () => {
+  it('uses one timer, which ends with the last alarm and keeps the process alive until then', () => {
     const time = new ManualTime();
     const wheel = new TimerWheel(time);
     const timers = [new TestTimer(), new TestTimer(), new TestTimer()];
@@ -88,7 +88,7 @@ describe('the timer wheel', () => {
     expect(timer.firedAt).toEqual([100, 150]);
   });
 
-  it('does not ring what another one disarms in the same tick', () => {
+  it('does not fire a timer that another one disarms in the same tick', () => {
     const time = new ManualTime();
     const wheel = new TimerWheel(time);
     const timers: TestTimer[] = [];
@@ -98,7 +98,7 @@ describe('the timer wheel', () => {
     expect(timers.flatMap((timer) => timer.firedAt)).toHaveLength(1);
   });
 
-  it('stops what is armed when it is closed, and leaves no timer', () => {
+  it('stops all armed timers on close, and leaves no timer', () => {
     const time = new ManualTime();
     const wheel = new TimerWheel(time);
     const timer = new TestTimer();
@@ -110,7 +110,7 @@ describe('the timer wheel', () => {
     expect(time.nextAt()).toBeNull();
   });
 
-  it('lets the event loop turn once more after this process was paused, so that data that arrived meanwhile is read first', () => {
+  it('waits for one more turn of the event loop after a pause, so that data that arrived meanwhile is read first', () => {
     const time = new ManualTime();
     let standstillMs = 0;
     const stalling: Time = {
@@ -123,7 +123,7 @@ describe('the timer wheel', () => {
     wheel.arm(timer, 100, 0);
     time.advance(50);
     standstillMs = 400;
-    time.setTimer(TICK_MS, () => wheel.disarm(timer)); // an answer, read behind the late tick
+    time.setTimer(TICK_MS, () => wheel.disarm(timer)); // an answer that is read after the late tick
     time.advance(TICK_MS);
     time.advance(1_000);
     expect(timer.firedAt).toEqual([]);

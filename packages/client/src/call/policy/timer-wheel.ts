@@ -7,32 +7,32 @@ const SLOTS = 512;
 const MASK = SLOTS - 1;
 /** Index of the list of due timers while they fire. */
 const DUE = SLOTS;
-/** A tick this late means that this process stalled, ms; the time does not count against its peers. */
+/** A tick that is late by this much means that this process stalled, ms; the time does not count against its peers. */
 const STALL_MS = 25;
-/** Number of recent stalls that are remembered. */
-const REMEMBERED = 8;
+/** The number of recent stalls that are recorded. */
+const MAX_STALLS = 8;
 /** A connection that died during a stall of this process is noticed within this time, ms. */
 export const STALL_NOTICE_MS = 2_000;
 
-/** A timer on the wheel, embedded in its owner so that arming allocates nothing. The wheel owns the fields. */
+/** A timer on the wheel, embedded in its owner so that arming allocates no memory. The wheel owns the fields. */
 export abstract class WheelTimer {
   dueAt = Infinity;
   slot = -1;
   after: WheelTimer | null = null;
   before: WheelTimer | null = null;
 
-  /** Called once per arming, unarmed before. */
+  /** Called once for each arming; the timer is disarmed before the call. */
   abstract ring(now: number): void;
-  /** The wheel was closed: it will never ring. */
+  /** Called when the wheel is closed: the timer will never fire. */
   abstract stop(): void;
 }
 
 /**
- * Many coarse timers on one Node timer: a hashed wheel (Varghese and Lauck, 1987), 20 ns to arm and to disarm. The Node
- * timer runs only while a timer is armed, plus one tick, and keeps the process alive meanwhile: a caller waits for it.
+ * Many coarse timers on one Node timer: a hashed wheel (Varghese and Lauck, 1987), 20 ns to arm and to disarm. The Node timer runs only
+ * while a timer is armed, plus one tick, and keeps the process alive meanwhile, because a caller waits for it.
  *
- * After a stall of this process the timers wait for one more turn of the event loop: the responses that arrived during
- * the stall are read first, so that a garbage collection does not look like a failure of every peer.
+ * * After a stall of this process the timers wait for one more turn of the event loop: the responses that arrived during the stall are read
+ * first, so that a garbage collection does not look like a failure of every peer.
  */
 export class TimerWheel {
   readonly #time: Time;
@@ -42,11 +42,11 @@ export class TimerWheel {
   #tick = 0;
   #armed = 0;
   #timer: Timer | null = null;
-  #isPatient = false;
+  #isWaitingTurn = false;
   #stalledAt = -Infinity;
-  /** The last stalls: when each ended, and how long it was. */
-  readonly #stallEnds: number[] = Array.from({ length: REMEMBERED }, () => -Infinity);
-  readonly #stallsMs: number[] = Array.from({ length: REMEMBERED }, () => 0);
+  /** The last stalls: the end of each, and its duration. */
+  readonly #stallEnds: number[] = Array.from({ length: MAX_STALLS }, () => -Infinity);
+  readonly #stallsMs: number[] = Array.from({ length: MAX_STALLS }, () => 0);
   #stalls = 0;
   /** Bound to the async context of the constructor, so that it keeps no caller's AsyncLocalStorage alive. */
   readonly #turn: () => void;
@@ -63,9 +63,9 @@ export class TimerWheel {
   }
 
   /**
-   * True if this process stalled for about 40 ms (at the usual tick) between `since` and `now`: a round trip of that time
-   * then measures this process, not its peer. It is known before the late tick has run, as responses that waited for us
-   * may be read first.
+   * True if this process stalled for about 40 ms (at the usual tick) between `since` and `now`: a round trip of that time then measures
+   * this process, not its peer. The result is correct before the late tick has run, since responses that arrived during the stall may be
+   * read first.
    */
   hasStalled(since: number, now: number): boolean {
     return since < this.#stalledAt || (this.#timer !== null && this.#isLate(now));
@@ -74,7 +74,7 @@ export class TimerWheel {
   /** Total time that this process stalled between `since` and `now`, ms, over its last 8 stalls. */
   stalledMs(since: number, now: number): number {
     let sum = this.#timer !== null && this.#isLate(now) ? now - (this.#tick + 1) * this.#tickMs : 0;
-    for (let place = 0; place < REMEMBERED; place += 1) {
+    for (let place = 0; place < MAX_STALLS; place += 1) {
       if (since < (this.#stallEnds[place] ?? -Infinity)) sum += this.#stallsMs[place] ?? 0;
     }
     return sum;
@@ -116,13 +116,13 @@ export class TimerWheel {
 
   #run(): void {
     const now = this.#time.now();
-    if (this.#isLate(now) && !this.#isPatient) {
-      this.#isPatient = true;
+    if (this.#isLate(now) && !this.#isWaitingTurn) {
+      this.#isWaitingTurn = true;
       this.#remember(now);
       this.#timer = this.#time.setTimer(0, this.#turn);
       return;
     }
-    this.#isPatient = false;
+    this.#isWaitingTurn = false;
     const tick = Math.floor(now / this.#tickMs);
     const from = Math.max(this.#tick + 1, tick - MASK);
     this.#tick = tick;
@@ -133,8 +133,8 @@ export class TimerWheel {
 
   #remember(now: number): void {
     this.#stalledAt = now;
-    this.#stallEnds[this.#stalls % REMEMBERED] = now;
-    this.#stallsMs[this.#stalls % REMEMBERED] = now - (this.#tick + 1) * this.#tickMs;
+    this.#stallEnds[this.#stalls % MAX_STALLS] = now;
+    this.#stallsMs[this.#stalls % MAX_STALLS] = now - (this.#tick + 1) * this.#tickMs;
     this.#stalls += 1;
   }
 
@@ -150,7 +150,7 @@ export class TimerWheel {
     }
   }
 
-  /** Fires the due timers. One may disarm another, or arm itself, meanwhile. */
+  /** Fires the due timers. A timer may disarm another one or arm itself again during this. */
   #ringAll(now: number): void {
     for (let timer = this.#heads[DUE] ?? null; timer !== null; timer = this.#heads[DUE] ?? null) {
       this.#unlink(timer);

@@ -18,7 +18,7 @@ function createWorld(setting: Partial<WorldSetting> = {}): CallWorld {
   return new CallWorld({ ...parts, time: new ManualTime({ nowMs: 100_000 }), instances: fleet('HEALTHY'), ...setting });
 }
 
-/** Ends with an error, whatever it does. */
+/** Makes a call that must fail, and returns its error. */
 async function failing(world: CallWorld, plan: Plan, options?: OneCall): Promise<RollcallError | undefined> {
   world.tcp.script = () => plan;
   return (await world.ask(options)).error;
@@ -28,7 +28,7 @@ const CLOSED: Plan = { afterMs: 1, failure: 'closed' };
 const REFUSED: Plan = { afterMs: 1, failure: 'refused' };
 const IDEMPOTENT: OneCall = { idempotent: true };
 
-/** Each code as calls end with it: without and with `idempotent`. */
+/** How to produce each error code, without and with `idempotent`. */
 const ENDINGS: Readonly<Partial<Record<ErrorCode, (options: OneCall) => Promise<RollcallError | undefined>>>> = {
   NO_INSTANCE: (options) => failing(createWorld({ instances: fleet('CRITICAL') }), CLOSED, options),
   UNKNOWN_SERVICE: (options) => {
@@ -49,7 +49,7 @@ const ENDINGS: Readonly<Partial<Record<ErrorCode, (options: OneCall) => Promise<
     const world = createWorld();
     while (!world.calls.isEjected('a')) await failing(world, REFUSED);
     world.tcp.script = () => REFUSED;
-    // the one call in a second that looks again
+    // this call is the one probe a second
     await world.ask({ ...options, deadlineMs: 200 }, 300);
     return (await world.ask({ ...options, deadlineMs: 200 }, 300)).error;
   },
@@ -90,7 +90,7 @@ describe.each(Object.entries(ENDINGS))('%s', (code, ending) => {
   });
 });
 
-it('TRANSPORT states whether the call may have been executed, and warns of a repetition only then', async () => {
+it('TRANSPORT states whether the call may have been executed, and warns of a retry only then', async () => {
   const refused = await failing(createWorld({ options: { attempts: 1 } }), REFUSED);
   expect(refused).toMatchObject({ code: 'TRANSPORT', retryable: true });
   expect(refused?.message).toContain('It was not executed: it may be tried again.');
@@ -110,7 +110,7 @@ describe('NO_INSTANCE states which criterion excludes which instances', () => {
     const instances = [
       one('a', { admin: 'DRAINING', version: '1.3' }),
       one('b', { admin: 'DRAINING' }),
-      one('c', { state: 'CRITICAL', reason: { code: 'SILENT', text: 'no word' }, revision: 9 }),
+      one('c', { state: 'CRITICAL', reason: { code: 'SILENT', text: 'no answer' }, revision: 9 }),
       one('d', { version: '1.3' }),
       one('e', { version: '' }),
       one('f', { version: '1.4', metadata: { tier: 'stable' } }),
@@ -120,7 +120,7 @@ describe('NO_INSTANCE states which criterion excludes which instances', () => {
     expect(text).toBe(
       'No instance of orders may be called. 7 instances: 2 are DRAINING, 1 is CRITICAL, 1 has version 1.3, wanted 1.4, ' +
         '1 has no version, wanted 1.4, 1 has tier "stable", wanted "canary", 1 has no tier, wanted "canary". ' +
-        'orders…c is CRITICAL: no word. See the admin state, allowedStates, version and metadata.',
+        'orders…c is CRITICAL: no answer. See the admin state, allowedStates, version and metadata.',
     );
   });
 
@@ -139,7 +139,7 @@ describe('NO_INSTANCE states which criterion excludes which instances', () => {
   });
 });
 
-describe('the text of a foreign error', () => {
+describe('the text of an error from another process', () => {
   const FACTS = { service: 'orders', isIdempotent: false, attempts: [] };
   const hostileText = `\u001B[2J\nFAKE\u202E ${'y'.repeat(1_000_000)}`;
 
@@ -147,20 +147,20 @@ describe('the text of a foreign error', () => {
     ['a text', hostileText],
     ['an exception of Nest', { status: 'error', message: hostileText }],
     ['a gRPC status', new GrpcStatusError(2, hostileText, {})],
-  ])('shortens it to one printable line in REMOTE, and keeps the whole in its cause: %s', (_what, cause) => {
+  ])('is shortened to one printable line in REMOTE, and kept in full in the cause: %s', (_what, cause) => {
     const error = failureError(FACTS, { kind: 'remote', cause });
     expect(error.message).toMatch(/^orders answered with an error: [ -~]{399}…$/);
     expect(error.cause).toBe(cause);
   });
 
-  it('shortens it to one printable line in TRANSPORT, without its final full stop', () => {
+  it('is shortened to one printable line in TRANSPORT, without its final full stop', () => {
     const cause = new GrpcStatusError(14, hostileText, {});
     expect(failureError(FACTS, { kind: 'unavailable', cause }).message).toMatch(/^[ -~]{400,500}…, in [ -~]{1,200}$/);
     const error = failureError(FACTS, { kind: 'closed', cause: new Error('Gone.') });
     expect(error.message).toContain('closed, Gone, in 0 attempts.');
   });
 
-  it('leaves a short one unchanged', () => {
+  it('is kept unchanged if it is short', () => {
     for (const message of ['sold out: "Käse" \\ 7 €', 'x'.repeat(400), '🙂'.repeat(200)]) {
       const { message: text } = failureError(FACTS, { kind: 'remote', cause: { message } });
       expect(text).toBe(`orders answered with an error: ${message}`);

@@ -26,15 +26,15 @@ export function failureError(facts: CallFacts, failure: Failure): RollcallError 
 }
 
 const NOT_EXECUTED = 'It was not executed: it may be tried again.';
-const MAYBE_EXECUTED_SAFE = 'It may have been executed, which does no harm, being idempotent: it may be tried again.';
+const MAYBE_EXECUTED_SAFE = 'It may have been executed. It is idempotent, so it may be tried again.';
 const MAYBE_EXECUTED =
-  'It may have been executed: try it again only if that does no harm, and say then that it is idempotent.';
+  'It may have been executed: try it again only if that does no harm, and then set the option idempotent.';
 
 function triesText(attempts: readonly Attempt[]): string {
   return attempts.length === 1 ? '1 attempt' : `${attempts.length} attempts`;
 }
 
-/** The text of the handler's own error: Nest sends a string, or an object with a message. `cause` keeps the whole. */
+/** The text of the handler's own error: Nest sends a string, or an object with a message. `cause` contains the full error. */
 function remoteText(service: string, cause: unknown): string {
   if (typeof cause === 'string') return `${service} answered with an error: ${printableText(cause)}`;
   if (typeof cause === 'object' && cause !== null && 'message' in cause && typeof cause.message === 'string') {
@@ -53,13 +53,13 @@ export function deadlineError(facts: CallFacts, ms: number): RollcallError {
 /** The error of a call that took longer than the timeout set for its method. */
 export function timeoutError(facts: CallFacts, timeoutMs: number): RollcallError {
   const { service, attempts, isIdempotent } = facts;
-  const text = `${service} did not answer within ${timeoutMs} ms, the longest time of this method (timeoutMs). See why it is slow, or allow it more.`;
+  const text = `${service} did not answer within ${timeoutMs} ms, the timeout of this method (timeoutMs). See why it is slow, or raise timeoutMs.`;
   return new RollcallError('DEADLINE_EXCEEDED', text, { attempts, retryable: isIdempotent });
 }
 
 export function idleError(facts: CallFacts, idleMs: number): RollcallError {
   const { service, attempts } = facts;
-  const text = `The stream of ${service} brought nothing for ${idleMs} ms (idleMs). If it may be silent for longer, raise idleMs.`;
+  const text = `The stream of ${service} sent no value for ${idleMs} ms (idleMs). If it may be silent for longer, raise idleMs.`;
   return new RollcallError('DEADLINE_EXCEEDED', text, { attempts });
 }
 
@@ -83,15 +83,15 @@ export function bulkheadError(service: string, max: number): RollcallError {
   return new RollcallError('BULKHEAD_FULL', text, { retryable: true });
 }
 
-/** `waitedMs`: how long the call waited, ms; omitted where the context states it. */
-export function noCatalogError(service: string, waitedMs?: number): RollcallError {
+/** `waitedMs`: how long the call waited, ms; omitted if the context states it. */
+export function catalogUnavailableError(service: string, waitedMs?: number): RollcallError {
   const after = waitedMs === undefined ? '' : ` after ${Math.round(waitedMs)} ms`;
-  const text = `Nothing is known of ${service}${after}: the registry has not been heard. See whether it runs.`;
+  const text = `No report on ${service}${after}: the registry has not answered. Check that it runs.`;
   return new RollcallError('NO_CATALOG', text, { retryable: true });
 }
 
-/** A call that no instance accepted. */
-interface Unserved {
+/** The facts about a call that no instance accepted. */
+interface UnservedCall {
   readonly view: ServiceView;
   readonly protocol: Protocol;
   readonly selector: Selector;
@@ -100,10 +100,10 @@ interface Unserved {
 }
 
 /** The error of a call that no instance accepted. */
-export function noneError(reason: NoneReason, unserved: Unserved): RollcallError {
+export function noneError(reason: NoneReason, unserved: UnservedCall): RollcallError {
   const { view, names } = unserved;
   if (reason === 'NO_INSTANCE' && view.instances.length === 0 && view.status === 'waiting') {
-    return noCatalogError(view.service);
+    return catalogUnavailableError(view.service);
   }
   if (reason === 'NO_INSTANCE' && view.instances.length === 0 && view.status === 'unknown') {
     return unknownError(view.service, names);
@@ -111,7 +111,7 @@ export function noneError(reason: NoneReason, unserved: Unserved): RollcallError
   return new RollcallError(reason, NONE_TEXT[reason](unserved), { retryable: reason !== 'NO_ENDPOINT' });
 }
 
-const NONE_TEXT: Readonly<Record<NoneReason, (unserved: Unserved) => string>> = {
+const NONE_TEXT: Readonly<Record<NoneReason, (unserved: UnservedCall) => string>> = {
   NO_INSTANCE: ({ view: { service, instances }, selector }) =>
     instances.length === 0
       ? `No instance of ${service} is registered. Start one.`
@@ -119,9 +119,9 @@ const NONE_TEXT: Readonly<Record<NoneReason, (unserved: Unserved) => string>> = 
   NO_ENDPOINT: ({ view: { service, instances }, protocol }) =>
     `No instance of ${service} offers ${protocol}: they offer ${offersText(instances)}. send, emit and call use tcp, fetch uses http, grpc uses grpc.`,
   OVERLOADED: ({ view: { service, instances } }) =>
-    `Every instance of ${service} that may be called has as many calls under way as it can take: ${censusText(instances)}. It was not sent. Try later, start more instances, or see explain("${service}") for their limits.`,
+    `Every instance of ${service} that may be called is at its limit of calls under way: ${censusText(instances)}. It was not sent. Try later, start more instances, or see explain("${service}") for their limits.`,
   ALL_EJECTED: ({ view: { service, instances } }) =>
-    `Every instance of ${service} is ejected here after failing: ${censusText(instances)} for the registry. One call a second tries again. See explain("${service}") for who failed how.`,
+    `Every instance of ${service} is ejected here after failing: ${censusText(instances)} in the registry. One call a second tries again. See explain("${service}") for the failure of each.`,
 };
 
 function unknownError(service: string, names: readonly string[]): RollcallError {
@@ -130,7 +130,7 @@ function unknownError(service: string, names: readonly string[]): RollcallError 
   return new RollcallError('UNKNOWN_SERVICE', `The registry knows no service ${service}. ${advice}`);
 }
 
-/** `2 HEALTHY, 1 CRITICAL`. */
+/** For example `2 HEALTHY, 1 CRITICAL`. */
 export function censusText(instances: readonly Instance[]): string {
   const counts = new Map<string, number>();
   for (const { state, admin } of instances) {

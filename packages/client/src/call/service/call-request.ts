@@ -26,20 +26,20 @@ export interface CallContext {
   readonly hedgeRatio: number;
   readonly random: Random;
   now(): number;
-  /** The maximum of attempts of a call whose last one went to `node`. */
+  /** The maximum number of attempts of a call whose last attempt went to `node`. */
   attemptsAt(node: Node): number;
-  /** Called for each attempt after the first; `isHedge`: it runs beside a slow one. */
+  /** Called for each attempt after the first; `isHedge`: it runs beside a slow attempt. */
   retried(node: Node, isHedge: boolean, now: number): void;
-  /** Called when an empty budget was the only reason not to repeat a call. */
+  /** Called when an empty budget is the only reason not to repeat a call. */
   exhausted(node: Node, failure: FailureKind): void;
   /**
    * How long a call that no instance accepts may wait for one, ms. Infinity: until its deadline; 0: waiting cannot
    * help.
    */
   pendingMs(protocol: Protocol, selector: Selector): number;
-  /** Like `pendingMs`, for a call that begins to wait, which is counted. */
+  /** Like `pendingMs`, for a call that begins to wait; the wait is counted. */
   beginWait(protocol: Protocol, selector: Selector): number;
-  /** The error with the reason why no instance accepts the call. */
+  /** The error that states why no instance accepts the call. */
   noneError(protocol: Protocol, selector: Selector): RollcallError;
   /** Called once for each call, before its receiver gets the result. `error`: null for success. */
   ended(startedAt: number, now: number, error: RollcallError | null): void;
@@ -51,9 +51,9 @@ export class CallRequest<Request> {
   readonly method: Method;
   readonly callKind: CallKind;
   receiver: CallObserver;
-  /** The trace that follows it; null: none. */
+  /** The trace of the attempt; null: not traced. */
   trace: CallTrace | null = null;
-  /** True if it can still be sent again; called before each further attempt. Null: always. */
+  /** Returns true if the request can be sent again; called before each further attempt. Null: it always can. */
   isRepeatable: (() => boolean) | null = null;
 
   constructor(request: Request, method: Method, callKind: CallKind, receiver: CallObserver) {

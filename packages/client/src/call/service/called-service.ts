@@ -49,10 +49,10 @@ export interface SharedParts {
 const NO_FAILURE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['REMOTE', 'CANCELLED']);
 
 const MAX_SELECTORS = 64;
-/** The longest wait for a name that the registry does not know, ms: a service that starts is known by then. */
+/** The longest wait for a name that the registry does not know, ms: a service that is starting has registered by then. */
 export const UNKNOWN_WAIT_MS = 2_000;
 
-/** A called service: the catalog's view of it, its policy, its retry budget and its bulkhead. */
+/** A called service: its view of the catalog, its policy, its retry budget and its bulkhead. */
 export class CalledService implements CallContext {
   readonly service: string;
   readonly view: ServiceView;
@@ -160,7 +160,7 @@ export class CalledService implements CallContext {
     if (reason !== 'NO_INSTANCE') return Infinity;
     const { status, instances, isWatched } = this.view;
     const isRefused = status === 'unknown' && instances.length === 0;
-    // the name is invalid: no service can have it
+    // the name is invalid: no service can have this name
     if (isRefused && !isWatched) return 0;
     return isRefused ? Math.min(UNKNOWN_WAIT_MS, this.policy.catalogWaitMs) : this.policy.catalogWaitMs;
   }

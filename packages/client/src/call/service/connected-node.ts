@@ -8,7 +8,7 @@ import type { Method } from './method.js';
 /** A node with its channel. */
 export class ConnectedNode<Request> extends Node {
   readonly channel: Channel<Request>;
-  /** The last failure of its connections: all calls on a broken connection fail with the same object, which counts once. */
+  /** The last failure of its connections: all calls on a broken connection fail with the same object, which is counted once. */
   lastIncident: Failure | null = null;
   /** Consecutive failures without a response in between. */
   failuresInARow = 0;
@@ -24,15 +24,15 @@ export interface Attempted<Request> {
   readonly node: ConnectedNode<Request>;
   readonly method: Method;
   readonly reason: PickReason;
-  /** When its node was picked, ms of Time. */
+  /** The time when its node was picked, ms of Time. */
   readonly startedAt: number;
-  /** When it was sent, or its connection was open: the time to connect does not show the instance's load. */
+  /** The time when it was sent, or when its connection was open: the time to connect is not part of the instance's load. */
   readonly sentAt: number;
-  /** True if it is the one probe of its node. */
+  /** True if it is the single probe of its node. */
   isProbe: boolean;
-  /** The trace that follows it; null: none. */
+  /** The trace of the attempt; null: not traced. */
   readonly trace: AttemptTrace | null;
-  /** How long it would have been awaited, ms: the least that a failure counts as. */
+  /** How long the caller would have waited, ms: the minimum duration that a failure counts as. */
   readonly patienceMs: number;
   /** Its index in the pick log. */
   pick: number;

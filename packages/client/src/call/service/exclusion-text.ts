@@ -6,20 +6,20 @@ import type { Selector } from '../../balance/nodes/selector.js';
 /** The first criterion that excludes an instance. */
 interface Exclusion {
   readonly by: 'admin' | 'state' | 'version' | 'metadata';
-  /** Its value; null: none. */
+  /** The value of the instance; null: none. */
   readonly is: string | null;
   /** The wanted value; empty for `admin` and `state`. */
   readonly wanted: string;
-  /** The key of `metadata`; else empty. */
+  /** The key of `metadata`; otherwise empty. */
   readonly key: string;
 }
 
-/** The most groups of instances that are listed. */
+/** The maximum number of groups of instances that are listed. */
 const MAX_GROUPS = 6;
-/** The most characters of a version, or of a metadata key or value. */
+/** The maximum length of a version, or of a metadata key or value. */
 const MAX_CHARACTERS = 64;
 
-/** Where you change each criterion, in the order in which they exclude instances. */
+/** Where to change each criterion, in the order in which the criteria exclude instances. */
 const SOURCES: Readonly<Record<Exclusion['by'], string>> = {
   admin: 'the admin state',
   state: 'allowedStates',
@@ -28,8 +28,8 @@ const SOURCES: Readonly<Record<Exclusion['by'], string>> = {
 };
 
 /**
- * Which criterion excludes how many instances, for a call that may go to none of them: `3 instances: 2 are DRAINING, 1 has
- * version 1.3, wanted 1.4. See …`. (A zone excludes no instance: it is only preferred.)
+ * Describes how many instances each criterion excludes, for a call without a suitable instance: `3 instances: 2 are DRAINING, 1 has version
+ * 1.3, wanted 1.4. See …`. (A zone excludes no instance: it is only preferred.)
  */
 export function exclusionText(instances: readonly Instance[], selector: Selector): string {
   const groups = new Map<string, { readonly exclusion: Exclusion; count: number }>();

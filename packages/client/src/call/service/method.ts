@@ -6,7 +6,7 @@ import { RetryBudget } from '../policy/retry.js';
 
 /** The source of the rules of methods. */
 export interface RulesSource {
-  /** Grows with each change after which the rules have to be read again. */
+  /** Incremented by each change after which the rules have to be read again. */
   readonly revision: number;
   rulesOf(method: string): MethodRules;
 }
@@ -40,7 +40,7 @@ export class Method {
     return this.#rules;
   }
 
-  /** A string pattern as JSON, cached; undefined for other patterns. A string is the name of its method. */
+  /** A string pattern as JSON, cached; undefined for other patterns. The name of the method equals the pattern. */
   jsonOf(pattern: unknown): string | undefined {
     return pattern === this.name ? this.#nameJson : undefined;
   }
@@ -50,7 +50,7 @@ export class Method {
     return this.#callKind === callKind && this.#readAt === this.#source.revision ? this.#terms : null;
   }
 
-  /** Caches the options of calls without own options, for one kind at a time: a method is rarely called by two. */
+  /** Caches the options of calls without own options, for one kind at a time: a method is rarely called in two ways. */
   keepTerms(callKind: CallKind, terms: ResolvedCallOptions): void {
     this.#callKind = callKind;
     this.#terms = terms;

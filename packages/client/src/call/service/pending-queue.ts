@@ -2,7 +2,7 @@ import type { Selector } from '../../balance/nodes/selector.js';
 import { WheelTimer } from '../policy/timer-wheel.js';
 import type { TimerWheel } from '../policy/timer-wheel.js';
 
-/** A call that no instance accepts at the moment. */
+/** A call that currently no instance accepts. */
 export interface PendingCall {
   readonly startedAt: number;
   readonly selector: Selector;
@@ -12,18 +12,17 @@ export interface PendingCall {
   isTooLate(now: number): boolean;
 }
 
-/** Room may appear because time passes (a probe is due, an ejection ends), so the queue looks again this often, ms. */
+/** Room may appear merely with time (a probe is due, an ejection ends), so the queue checks again this often, ms. */
 const RECHECK_MS = 50;
-/** Entries behind the first one for which there is no room that one pass looks at: they may want other instances. */
+/** The number of entries behind the first one without room that one pass checks: they may have other selectors. */
 const LOOK_AHEAD = 16;
 
 /**
- * Calls of one service over one protocol that wait for an instance, the oldest first. `serve` sends them as soon as one
- * accepts them; no newer call overtakes them. The deadline of each call bounds how long it waits, `maxConcurrent` how
- * many there are.
+ * Calls of one service over one protocol that wait for an instance, the oldest first. `serve` sends them as soon as an instance accepts
+ * them; no newer call overtakes them. The deadline of each call limits its wait, and `maxConcurrent` limits their number.
  *
- * In a long overload every call at the head of such a queue is about to expire, and sending it wastes the room that it gets. Calls whose
- * time left is shorter than their method takes therefore let the others pass, and are sent when no other call waits.
+ * * * In a long overload every call at the head of such a queue is about to expire, and sending it wastes the room that it gets. Therefore
+ * calls with less time left than their method takes are sent only when no other call waits.
  */
 export class PendingQueue extends WheelTimer {
   readonly #wheel: TimerWheel;
@@ -53,18 +52,18 @@ export class PendingQueue extends WheelTimer {
     return entry;
   }
 
-  /** Removes an entry; a no-op if it has left. */
+  /** Removes an entry; a no-op if it is no longer queued. */
   remove(entry: PendingEntry): void {
     entry.list?.remove(entry);
     if (this.size === 0) this.#wheel.disarm(this);
   }
 
-  /** Sends as many calls as instances accept. Sending may run code of callers, which may add and remove calls. */
+  /** Sends as many calls as instances accept. Sending may run application code, which may add and remove calls. */
   serve(now: number): void {
     if (this.#isServing || this.size === 0) return;
     this.#isServing = true;
     try {
-      if (this.#serveInTime(now)) this.#serveTooLate(now);
+      if (this.#sendBeforeDeadline(now)) this.#sendTooLate(now);
     } finally {
       this.#isServing = false;
     }
@@ -78,8 +77,8 @@ export class PendingQueue extends WheelTimer {
 
   override stop(): void {}
 
-  /** Sends the calls that can still be in time; true if none of them is left. */
-  #serveInTime(now: number): boolean {
+  /** Sends the calls that can still meet their deadline; true if none of them is left. */
+  #sendBeforeDeadline(now: number): boolean {
     const list = this.#inTime;
     let rejected: Selector | null = null;
     let left = LOOK_AHEAD;
@@ -91,13 +90,13 @@ export class PendingQueue extends WheelTimer {
       } else if (call.selector !== rejected && call.sendPending(now)) list.remove(entry);
       else rejected ??= call.selector;
       if (rejected !== null) left -= 1;
-      // code of a caller may have removed the next one
+      // application code may have removed the next entry
       entry = after === null || after.list === list ? after : list.head;
     }
     return list.size === 0;
   }
 
-  #serveTooLate(now: number): void {
+  #sendTooLate(now: number): void {
     for (let entry = this.#tooLate.head; entry !== null; entry = this.#tooLate.head) {
       if (!entry.call.sendPending(now)) return;
       entry.list?.remove(entry);
@@ -108,9 +107,9 @@ export class PendingQueue extends WheelTimer {
 /** A queued call. The queue owns its fields. */
 export class PendingEntry {
   readonly call: PendingCall;
-  /** When its wait began, ms of Time. */
+  /** The time when its wait began, ms of Time. */
   readonly sinceMs: number;
-  /** The list that holds it; null once it has left. */
+  /** The list that contains the entry; null once it was removed. */
   list: List | null = null;
   before: PendingEntry | null = null;
   after: PendingEntry | null = null;

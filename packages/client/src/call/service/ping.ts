@@ -45,7 +45,7 @@ class Ping extends WheelTimer implements Sink {
 
   fail(failure: Failure): void {
     this.#terms.wheel.disarm(this);
-    // a refusal is a response, too
+    // a refusal also counts as a response
     this.#done(TRAITS[failure.kind].verdict === 'fine' ? null : failure);
   }
 

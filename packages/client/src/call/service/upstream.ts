@@ -51,30 +51,30 @@ export interface UpstreamParts<Request> {
 
 /** A method's attempt timeout is this multiple of its p99, … */
 const P99_MULTIPLE = 3;
-/** … but never less than this. */
+/** … but not less than this. */
 const MIN_ATTEMPT_MS = 150;
-/** A failure counts as at least this multiple of the method's median; a shorter timeout may be the method's fault. */
+/** A failure counts as at least this multiple of the method's median; a shorter timeout may be too short for the method. */
 const MEDIAN_MULTIPLE = 10;
 const MAX_DOUBLINGS = 2;
-/** A cancelled attempt would have taken longer than it did: it counts as this multiple of its age. */
-const CENSORED = 4;
-/** Names may come from untrusted input: at most this many methods have statistics of their own, … */
+/** A cancelled attempt counts as this multiple of its age, since it would have taken longer. */
+const CANCELLED_AGE_MULTIPLE = 4;
+/** Names may come from untrusted input: this many methods at most have statistics of their own, … */
 const MAX_METHODS = 256;
-/** … and methods with a policy up to this many, so that untrusted names cannot displace them. */
+/** … and up to this many if a policy is set for them, so that untrusted names cannot displace them. */
 const MAX_DECLARED_METHODS = 1_024;
 
 /** The tier of instances that both the registry and this process consider healthy. */
 const CALM_TIER = 0;
 
 /**
- * One service over one protocol: its balancer and the statistics of its methods. Every outcome passes through here once
- * and feeds all of them: load, gates, latency profiles, and the failure reports to the registry.
+ * One service over one protocol: its balancer and the statistics of its methods. Each outcome is recorded here once and updates all of
+ * them: load, gates, latency profiles, and the failure reports to the registry.
  */
 export class Upstream<Request> implements RulesSource {
   readonly balancer: Balancer<ConnectedNode<Request>>;
   readonly protocol: Protocol;
   readonly picks = new PickLog();
-  /** Calls that no instance accepts at the moment. */
+  /** Calls that currently no instance accepts. */
   readonly pending: PendingQueue;
   /** After this time a request that waits for its connection may move to another instance, ms. */
   readonly connectTimeoutMs: number;
@@ -148,8 +148,8 @@ export class Upstream<Request> implements RulesSource {
   }
 
   /**
-   * True if connecting to its node takes too long. That counts against the node once per connection, and ends a probe:
-   * the next one tries a fresh connection.
+   * True if connecting to its node takes too long. This counts against the node once per connection, and ends a probe: the next probe tries
+   * a new connection.
    */
   isStalled(attempt: Attempted<Request>, now: number): boolean {
     const { node } = attempt;
@@ -195,7 +195,7 @@ export class Upstream<Request> implements RulesSource {
     return this.#declared.has(name);
   }
 
-  /** How long to await an attempt, ms: the method's usual maximum, with margin. `timeoutMs`: its own timeout, or Infinity. */
+  /** How long an attempt may take, ms: the method's usual maximum, with a margin. `timeoutMs`: its own timeout, or Infinity. */
   patienceMs(method: Method, node: Node, timeoutMs: number, now: number): number {
     const stateMs = this.#parts.policy.states[node.instance.state].timeoutMs;
     const usualMs = stateMs ?? this.#parts.policy.attemptTimeoutMs;
@@ -215,9 +215,9 @@ export class Upstream<Request> implements RulesSource {
   answered(attempt: Attempted<Request>, now: number, outcome = 'success'): void {
     const { node } = attempt;
     this.#end(attempt, outcome, now);
-    // if our own event loop stalled, the measured round trip is inflated and looks like silence: ignore it
+    // the event loop of this process stalled, so the measured round trip is too long and looks like silence: ignore it
     const hasStalled = this.#parts.wheel.hasStalled(attempt.sentAt, now);
-    if (hasStalled) node.notHeardBefore(now);
+    if (hasStalled) node.ignoreSilenceBefore(now);
     node.answered(now);
     node.failuresInARow = 0;
     this.#succeeded(node, now);
@@ -245,7 +245,7 @@ export class Upstream<Request> implements RulesSource {
     node.count(FAILURES, now);
     if (failure.kind === 'timeout') return this.#timedOut(attempt, now);
     if (verdict === 'nothing') return;
-    // a connection that the peer closed while this process stalled is no fault of the peer
+    // if the peer closed a connection while this process stalled, it does not count against the peer
     if (suspicion === 'closed' && this.#parts.wheel.hasStalled(attempt.sentAt - STALL_NOTICE_MS, now)) return;
     if (failure.kind === 'overloaded' || failure.kind === 'unavailable') node.answered(now);
     if (verdict === 'busy') node.limit.overloaded(attempt.sentAt, now, node.inFlight + 1);
@@ -257,17 +257,17 @@ export class Upstream<Request> implements RulesSource {
     this.#judge(node, failure, now);
   }
 
-  /** Records an attempt that was cancelled, through no fault of the instance. */
+  /** Records an attempt that was cancelled for a reason other than the instance. */
   cancelled(attempt: Attempted<Request>, now: number): void {
     this.#end(attempt, 'cancelled', now);
-    const atLeastMs = (now - attempt.sentAt) * CENSORED;
-    // a shorter time than usual proves nothing: the attempt did not end with a response
+    const atLeastMs = (now - attempt.sentAt) * CANCELLED_AGE_MULTIPLE;
+    // a time shorter than usual is no evidence: the attempt did not end with a response
     if (atLeastMs > this.#typical.ms) attempt.node.observe(atLeastMs, now);
   }
 
   /**
-   * Another attempt of the same call (its hedge, or the hedged one) was faster. If this one began first, its age is recorded:
-   * the method takes at least that without a hedge, and its p95, which triggers hedges, would otherwise sink.
+   * Another attempt of the same call (its hedge, or the hedged one) was faster. If this one began first, its age is recorded: the method
+   * takes at least that without a hedge, and otherwise its p95, which triggers hedges, would become too low.
    */
   overtaken(attempt: Attempted<Request>, winner: Attempted<Request>, now: number): void {
     this.cancelled(attempt, now);
@@ -293,16 +293,15 @@ export class Upstream<Request> implements RulesSource {
   }
 
   /**
-   * A timeout counts against the instance only if it is long for the method, or if no other response came from it
-   * meanwhile: a slow method does not mean a failing instance. The load estimate includes it either way.
+   * A timeout counts against the instance only if it is long for the method, or if the instance sent no other response meanwhile: a slow
+   * method does not mean a failing instance. The load estimate includes the timeout in both cases.
    */
   #timedOut(attempt: Attempted<Request>, now: number): void {
     const { node, method, patienceMs, sentAt } = attempt;
     const ms = now - sentAt;
     const medianMs = method.latency.medianMs(now);
     const stalledMs = this.#parts.wheel.stalledMs(sentAt, now);
-    // while this process stalled it read no responses: a time that is long only because of that proves nothing about the
-    // instance
+    // this process stalled and read no responses: a time that is long only because of that is no evidence against the instance
     if (stalledMs > 0 && ms - stalledMs < Math.min(ms, patienceMs)) return;
     node.observe(this.#penaltyMs(attempt, null, now), now);
     // the caller chose a time that is shorter than the method usually takes: do not record it
@@ -324,7 +323,7 @@ export class Upstream<Request> implements RulesSource {
     this.#parts.events.ejected(this.protocol, node.id, cause, failure.kind);
     this.#emitStateChange('experience');
     this.#parts.log.warn(
-      `${shortId(node.instance)} at ${addressOf(node.endpoint)} is ejected here, the last failure being: ${failure.kind}.`,
+      `${shortId(node.instance)} at ${addressOf(node.endpoint)} is ejected here. Its last failure: ${failure.kind}.`,
     );
   }
 
@@ -347,13 +346,14 @@ export class Upstream<Request> implements RulesSource {
   }
 
   /**
-   * The latency that a failure counts as, ms. One may be chance; each consecutive one counts double, or an instance that fails
-   * fast and must not be ejected (too many are) would get calls once the others are busy. A timeout counts as if cancelled.
+   * The latency that a failure counts as, ms. A single failure may be due to chance. Each consecutive failure counts double: otherwise an
+   * instance that fails fast, but must not be ejected because too many are, would get calls once the others are busy. A timeout counts like
+   * a cancelled attempt.
    */
   #penaltyMs(attempt: Attempted<Request>, failure: Failure | null, now: number): number {
     const { node, method, patienceMs, sentAt } = attempt;
     const usualMs = MEDIAN_MULTIPLE * (method.latency.medianMs(now) ?? this.#typical.ms);
-    const onceMs = Math.max(usualMs, failure === null ? CENSORED * (now - sentAt) : patienceMs);
+    const onceMs = Math.max(usualMs, failure === null ? CANCELLED_AGE_MULTIPLE * (now - sentAt) : patienceMs);
     const maxMs = Math.max(usualMs, patienceMs, this.#parts.policy.attemptTimeoutMs);
     const doublings = Math.min(MAX_DOUBLINGS, node.failuresInARow);
     node.failuresInARow += 1;

@@ -13,7 +13,7 @@ export type GrpcLibrary = Pick<
   'connectivityState' | 'experimental' | 'Metadata' | 'status'
 >;
 
-/** Says which service is meant, in the form in which grpc-js hands it from a resolver to a balancer. */
+/** The configuration that grpc-js passes from a resolver to a balancer: the name of the service. */
 export interface ServiceChoice extends experimental.TypedLoadBalancingConfig {
   readonly route: ExternalChannel | null;
 }
@@ -29,22 +29,22 @@ export interface GrpcBalancerParts {
   choiceOf(config: experimental.TypedLoadBalancingConfig): ServiceChoice | null;
 }
 
-/** Instances examined in the order the balancer prefers; after them, the first that is connected. */
+/** The number of instances that are tried in the order of the balancer; after them, any connected instance. */
 const MAX_PICKS = 3;
 /**
- * grpc-js begins a call a few microtasks after the pick, unless the call was cancelled or has to wait for its
- * credentials.
+ * The time after which a picked call that has not begun is given up, ms: grpc-js begins a call a few microseconds after the pick, unless
+ * the call was cancelled or waits for its credentials.
  */
 const BEGIN_MS = 1_000;
 
 /**
- * A load balancing policy for grpc-js (gRFC A-series; `experimental` in grpc-js): a subchannel for each instance, and
- * each pick is made by our own balancer past our own gates. Deadlines, streams and retries are grpc-js's own.
+ * A load balancing policy for grpc-js (gRFC A-series; `experimental` in grpc-js): a subchannel for each instance, and our own balancer with
+ * its gates makes each pick. Deadlines, streams and retries are those of grpc-js.
  */
 export class GrpcBalancer implements experimental.LoadBalancer {
   readonly #parts: GrpcBalancerParts;
   readonly #helper: ChannelControlHelper;
-  readonly #lines = new Map<ConnectedNode<GrpcRequest>, Line>();
+  readonly #connections = new Map<ConnectedNode<GrpcRequest>, InstanceConnection>();
   readonly #picker: experimental.Picker = { pick: (args) => this.#pick(args) };
   #route: ExternalChannel | null = null;
   #lastError = '';
@@ -63,20 +63,20 @@ export class GrpcBalancer implements experimental.LoadBalancer {
     if (choice === null) return false;
     this.#route = choice.route;
     if (endpoints.ok) this.#follow(this.#subchannelOptions(options));
-    if (endpoints.ok || this.#lines.size > 0) this.#updateState();
+    if (endpoints.ok || this.#connections.size > 0) this.#updateState();
     else this.#refuse(endpoints.error);
     return true;
   }
 
   exitIdle(): void {
-    for (const line of this.#lines.values()) line.connect();
+    for (const line of this.#connections.values()) line.connect();
   }
 
   resetBackoff(): void {}
 
   destroy(): void {
-    for (const line of this.#lines.values()) line.end();
-    this.#lines.clear();
+    for (const line of this.#connections.values()) line.end();
+    this.#connections.clear();
     this.#route = null;
   }
 
@@ -90,47 +90,47 @@ export class GrpcBalancer implements experimental.LoadBalancer {
   }
 
   #subchannelOptions(options: ChannelOptions): ChannelOptions {
-    // a subchannel with this could not be shared between channels
+    // subchannels with this option cannot be shared between channels
     const { [this.#parts.grpc.experimental.CHANNEL_ARGS_CONFIG_SELECTOR_KEY]: _selector, ...rest } = options;
     return rest;
   }
 
-  /** A line to each instance; what did not change keeps its own. */
+  /** Opens a connection to each new instance and ends those of removed instances; the others are kept. */
   #follow(options: ChannelOptions): void {
     const stations = new Set(this.#route?.stations);
-    for (const [node, line] of this.#lines) {
+    for (const [node, line] of this.#connections) {
       if (stations.has(node)) continue;
-      this.#lines.delete(node);
+      this.#connections.delete(node);
       line.end();
     }
     for (const node of stations) {
-      if (this.#lines.has(node)) continue;
+      if (this.#connections.has(node)) continue;
       const { host, port } = node.endpoint;
       const subchannel = this.#helper.createSubchannel({ host, port }, options);
-      const line = new Line(subchannel, (state, text) => this.#changed(node, state, text));
-      this.#lines.set(node, line);
+      const line = new InstanceConnection(subchannel, (state, text) => this.#changed(node, state, text));
+      this.#connections.set(node, line);
       line.connect();
     }
   }
 
   #changed(node: ConnectedNode<GrpcRequest>, state: Connectivity, text: string): void {
     const { connectivityState } = this.#parts.grpc;
-    if (!this.#lines.has(node)) return;
+    if (!this.#connections.has(node)) return;
     if (state === connectivityState.TRANSIENT_FAILURE) {
       this.#lastError = text;
       const kind = text.includes('ECONNREFUSED') ? 'refused' : 'unreachable';
       this.#route?.unreachable(node, { kind, cause: new Error(text) });
     }
-    // a connection that ended is opened again; after a failure grpc-js waits before it becomes idle
-    if (state === connectivityState.IDLE) this.#lines.get(node)?.connect();
+    // an ended connection is opened again; after a failure grpc-js waits before it reports idle
+    if (state === connectivityState.IDLE) this.#connections.get(node)?.connect();
     this.#updateState();
   }
 
-  /** Calls that wait are picked again. */
+  /** Updates the state of the channel; grpc-js then picks again for waiting calls. */
   #updateState(): void {
     const { READY, CONNECTING, TRANSIENT_FAILURE, IDLE } = this.#parts.grpc.connectivityState;
     let best = TRANSIENT_FAILURE;
-    for (const { state } of this.#lines.values()) {
+    for (const { state } of this.#connections.values()) {
       if (state === READY) best = READY;
       else if ((state === CONNECTING || state === IDLE) && best !== READY) best = CONNECTING;
     }
@@ -142,7 +142,7 @@ export class GrpcBalancer implements experimental.LoadBalancer {
     const call = this.#route?.call(extraPickInfo['method'] ?? '');
     if (call === undefined) return this.#failure('this channel was closed');
     if (this.#find(call)) return this.#complete(call, metadata);
-    for (const { state } of this.#lines.values()) {
+    for (const { state } of this.#connections.values()) {
       if (state === connectivityState.CONNECTING || state === connectivityState.IDLE)
         return queue(types.PickResultType.QUEUE);
     }
@@ -151,20 +151,20 @@ export class GrpcBalancer implements experimental.LoadBalancer {
 
   #find(call: RoutedCall): boolean {
     for (let picks = 0; picks < MAX_PICKS && call.find(); picks += 1) {
-      if (this.#isReady(this.#lines.get(call.node))) return true;
+      if (this.#isReady(this.#connections.get(call.node))) return true;
       call.skip();
     }
-    const ready = [...this.#lines].filter(([, line]) => this.#isReady(line)).map(([node]) => node);
-    // a call is not failed by a guess: where all that are connected seem to be full, the one with the fewest calls takes it
+    const ready = [...this.#connections].filter(([, line]) => this.#isReady(line)).map(([node]) => node);
+    // no call fails because of an estimate: if all connected instances seem full, the one with the fewest calls takes it
     return ready.some((node) => call.take(node)) || call.takeAny(ready);
   }
 
-  #isReady(line: Line | undefined): boolean {
+  #isReady(line: InstanceConnection | undefined): boolean {
     return line?.state === this.#parts.grpc.connectivityState.READY;
   }
 
   #complete(call: RoutedCall, metadata: Metadata): PickResult {
-    const line = this.#lines.get(call.node);
+    const line = this.#connections.get(call.node);
     const { target } = call;
     if (target !== null) {
       metadata.set(...target);
@@ -201,7 +201,7 @@ export class GrpcBalancer implements experimental.LoadBalancer {
     call.failed({ kind, cause: new Error(details) });
   }
 
-  /** Null: the handler ran and returned any result. */
+  /** Null: the handler ran and returned a result or an error of its own. */
   #kindOf(code: StatusObject['code'], { details, trailers }: Ending): Failure['kind'] | null {
     const { status } = this.#parts.grpc;
     if (code === status.DEADLINE_EXCEEDED) return 'timeout';
@@ -226,7 +226,7 @@ function queue(pickResultType: experimental.PickResultType): PickResult {
 }
 
 /** The connection to one instance, while it is in use. */
-class Line {
+class InstanceConnection {
   readonly subchannel: experimental.SubchannelInterface;
   state: Connectivity;
   readonly #listener: experimental.ConnectivityStateListener;
@@ -242,7 +242,7 @@ class Line {
     subchannel.addConnectivityStateListener(this.#listener);
   }
 
-  /** A no-op for a connection that is open, being opened, or that has failed recently. */
+  /** A no-op for a connection that is open or being opened, or that failed recently. */
   connect(): void {
     this.subchannel.startConnecting();
   }

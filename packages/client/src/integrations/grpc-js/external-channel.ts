@@ -2,7 +2,7 @@ import { TARGET_KEY } from '@rollcall/core';
 import type { Suspicion } from '@rollcall/core';
 import type { Node } from '../../balance/nodes/node.js';
 import type { Selector } from '../../balance/nodes/selector.js';
-import type { Ask } from '../../balance/pickers/picker.js';
+import type { PickArgs } from '../../balance/pickers/picker.js';
 import type { CalledService } from '../../call/service/called-service.js';
 import type { Attempted, ConnectedNode } from '../../call/service/connected-node.js';
 import type { Method } from '../../call/service/method.js';
@@ -15,19 +15,19 @@ import type { Failure } from '../../transport/transport.js';
 export interface GrpcRouteParts {
   readonly service: string;
   readonly services: Services;
-  /** A channel that is not kept, since the service is unknown, may be replaced by another. */
+  /** Returns the called service. A service that is unknown is not kept, so that the result may differ later. */
   callee(): CalledService;
   suspect(id: string, outcome: Suspicion['outcome']): void;
 }
 
 type GrpcStation = ConnectedNode<GrpcRequest>;
 
-/** The identity question has this time, ms. */
+/** The timeout of the identity check, ms. */
 const VERIFY_MS = 2_000;
 
 /**
- * One service for callers with connections of their own, the channels of grpc-js: they request an instance here for each call,
- * and report its outcome, so that load, breaker and limits are the same as for calls of ours.
+ * One service for callers with connections of their own, the channels of grpc-js: they request an instance here for each call, and report
+ * its outcome, so that load, breaker and limits are the same as for our own calls.
  */
 export class ExternalChannel {
   readonly #parts: GrpcRouteParts;
@@ -41,25 +41,25 @@ export class ExternalChannel {
     return this.#parts.services.service(this.#parts.service);
   }
 
-  /** The instances that may be called, and so need a connection. */
+  /** The callable instances, each of which needs a connection. */
   get stations(): readonly GrpcStation[] {
     const { balancer } = this.#parts.callee().grpc;
     return Array.from(balancer.nodes).filter((node) => balancer.isCallable(node));
   }
 
-  /** Resolves when something is known of the service, or when the wait is over. */
+  /** Resolves when the service is known or unknown, or when the wait has ended. */
   settled(): Promise<void> {
     const { policy } = this.#parts.callee();
     return this.#parts.services.settle(this.view, policy.catalogWaitMs);
   }
 
-  /** A call that looks for an instance. `method`: `Service/Method`. */
+  /** Creates a call that needs an instance. `method`: `Service/Method`. */
   call(method: string): RoutedCall {
     const callee = this.#parts.callee();
     return new RoutedCall(callee, callee.grpc.method(method));
   }
 
-  /** How often a call of the method may be sent in all, if no answer came or none could be given; 1: never again. */
+  /** The maximum number of attempts for a call of the method; 1: it is not retried. */
   attemptsOf(method: string): number {
     const callee = this.#parts.callee();
     return callee.grpc.method(method).rules.isIdempotent === true ? callee.policy.attempts : 1;
@@ -72,7 +72,7 @@ export class ExternalChannel {
     return `${code}: ${message}`;
   }
 
-  /** No connection could be made. */
+  /** Records that no connection could be made. */
   unreachable(station: GrpcStation, failure: Failure): void {
     const callee = this.#parts.callee();
     const call = new RoutedCall(callee, callee.grpc.method(''));
@@ -81,7 +81,7 @@ export class ExternalChannel {
   }
 
   /**
-   * The server there refuses requests for this instance. If it is another one, the catalog and the registry are
+   * Checks the identity of a server that refuses requests for this instance. If it is another process, the catalog and the registry are
    * notified.
    */
   verify(station: GrpcStation): void {
@@ -96,13 +96,13 @@ export class ExternalChannel {
   }
 }
 
-/** One call over a connection that is not ours: what a pick is made for, and then the attempt. */
-export class RoutedCall implements Ask, Attempted<GrpcRequest> {
+/** One call over a connection of another library: the input of a pick, and then the attempt. */
+export class RoutedCall implements PickArgs, Attempted<GrpcRequest> {
   readonly selector: Selector;
   readonly hashKey = null;
   readonly probes = 'once';
   readonly reason = 'first';
-  /** The owner of the connection traces. */
+  /** No trace, since the owner of the connection traces the call. */
   readonly trace = null;
   readonly method: Method;
   now: number;
@@ -129,19 +129,19 @@ export class RoutedCall implements Ask, Attempted<GrpcRequest> {
     return this.#node;
   }
 
-  /** Metadata that names the instance of the call. Null where its id is unknown. */
+  /** Metadata with the id of the requested instance. Null if the id is unknown. */
   get target(): readonly [name: string, id: string] | null {
     const { instance, endpoint } = this.node;
     return hasIdentity({ instance, endpoint }) ? [TARGET_KEY, instance.id] : null;
   }
 
-  /** Looks for an instance; false: there is none, or no other than those that were passed over. */
+  /** Picks an instance; false if no instance, or only skipped ones, can take the call. */
   find(): boolean {
     this.#node = this.#callee.grpc.balancer.pick(this);
     return this.#node !== null;
   }
 
-  /** The one that was found has no connection: the next `find` looks elsewhere. */
+  /** Skips the picked instance, which has no connection: the next `find` picks another one. */
   skip(): void {
     const node = this.#node;
     if (node === null) return;
@@ -151,14 +151,14 @@ export class RoutedCall implements Ask, Attempted<GrpcRequest> {
     this.#node = null;
   }
 
-  /** Takes this very one, if it may be called now. */
+  /** Takes this instance, if it may be called now. */
   take(node: GrpcStation): boolean {
     if (!this.#callee.grpc.balancer.isCallable(node) || !node.admits(this.now)) return false;
     this.#node = node;
     return true;
   }
 
-  /** Takes the one with the fewest calls of those that may be called at all, however many it has. */
+  /** Takes the callable instance with the fewest calls, whatever its limit. */
   takeAny(nodes: readonly GrpcStation[]): boolean {
     let best: GrpcStation | null = null;
     for (const node of nodes) {
@@ -169,7 +169,7 @@ export class RoutedCall implements Ask, Attempted<GrpcRequest> {
     return best !== null;
   }
 
-  /** It was found for a call that never began. */
+  /** Returns the probe of a call that never began. */
   giveUp(): void {
     if (this.#stage !== 'looking' || !this.isProbe) return;
     this.isProbe = false;

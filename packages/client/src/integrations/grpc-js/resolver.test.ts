@@ -25,7 +25,7 @@ const SERVICE = {
   Count: { path: '/toys.Toy/Count', requestStream: false, responseStream: true, ...json },
 };
 
-/** A server of grpc-js that answers with its name, unless the question is what to do instead. */
+/** A grpc-js server that answers with its name, unless the request tells it to behave otherwise. */
 async function serverOf(name: string) {
   const server = new Server();
   const behaviour = { isBroken: false, isHolding: false, calls: 0 };
@@ -33,7 +33,7 @@ async function serverOf(name: string) {
     Who: (call: ServerUnaryCall<unknown, unknown>, done: (error: object | null, value?: unknown) => void) => {
       behaviour.calls += 1;
       if (behaviour.isBroken) done({ code: status.UNAVAILABLE, details: 'out of order' });
-      else if (call.request === 'fail') done({ code: status.NOT_FOUND, details: 'no such toy' });
+      else if (call.request === 'fail') done({ code: status.NOT_FOUND, details: 'toy not found' });
       else if (call.request !== 'hold' && !behaviour.isHolding) done(null, name);
     },
     Count: (call: ServerWritableStream<unknown, unknown>) => {
@@ -51,7 +51,7 @@ async function serverOf(name: string) {
   return { server, behaviour, instance: instanceAt(name, port) };
 }
 
-/** Another process that refuses requests for others as a Rollcall server does. */
+/** Another process, which refuses requests for other instances as a Rollcall server does. */
 async function startOtherServer(): Promise<Instance> {
   const server = createServer();
   server.on('stream', (stream, headers) => {
@@ -80,7 +80,7 @@ interface Named {
   readonly who: (question?: unknown, deadlineMs?: number) => Promise<{ error: ServiceError | null; value: unknown }>;
 }
 
-/** A client that reaches the given instances by name. */
+/** A client that calls the given instances by name. */
 async function named(instances: readonly Instance[], options: object = {}, path = 'orders'): Promise<Named> {
   const view = new FakeView(instances);
   const suspects: string[] = [];
@@ -133,7 +133,7 @@ describe('a grpc-js client by name', () => {
     expect(Object.keys(seen).toSorted()).toEqual(['orders-a', 'orders-b']);
   });
 
-  it('has streams as ever', async () => {
+  it('supports streams', async () => {
     const { instance } = await serverOf('orders-a');
     const { client } = await named([instance]);
     const stream: ClientReadableStream<unknown> = Reflect.apply(Reflect.get(client, 'Count') as () => never, client, [
@@ -145,7 +145,7 @@ describe('a grpc-js client by name', () => {
     expect(values).toEqual([1, 2]);
   });
 
-  it('calls those that come, and no longer those that go, without an error', async () => {
+  it('calls added instances, and stops calling removed instances, without an error', async () => {
     const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
     const world = await named([a.instance]);
     expect(await tally(world, 5)).toEqual({ 'orders-a': 5 });
@@ -155,7 +155,7 @@ describe('a grpc-js client by name', () => {
     await expect.poll(() => tally(world, 10)).toEqual({ 'orders-b': 10 });
   });
 
-  it('has no error when an instance dies between its calls, and reports it to the registry', async () => {
+  it('gets no error when an instance dies between its calls, and reports it to the registry', async () => {
     const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
     const world = await named([a.instance, b.instance]);
     await expect.poll(async () => Object.keys(await tally(world, 20)).length).toBe(2);
@@ -164,7 +164,7 @@ describe('a grpc-js client by name', () => {
     expect(await tally(world, 20)).toEqual({ 'orders-b': 20 });
   });
 
-  it('is sent elsewhere when another process refuses a call for a different instance, and avoids that process from then on', async () => {
+  it('moves to another instance when another process refuses a call, and avoids that process from then on', async () => {
     const { instance } = await serverOf('orders-a');
     const world = await named([await startOtherServer(), instance]);
     const seen = await tally(world, 60);
@@ -172,7 +172,7 @@ describe('a grpc-js client by name', () => {
     await expect.poll(() => world.suspects).toContain('orders-stranger misdirected');
   });
 
-  it('is sent again by grpc-js if the instances declare it idempotent', async () => {
+  it('retries in grpc-js if the instances declare the method idempotent', async () => {
     const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
     a.behaviour.isBroken = true;
     const methods = { 'Toy/Who': { idempotent: true } };
@@ -184,7 +184,7 @@ describe('a grpc-js client by name', () => {
     expect(a.behaviour.calls).toBeGreaterThan(0);
   });
 
-  it('is sent again with all others that were in flight to an instance that died', async () => {
+  it('retries all calls that were in flight to an instance that died', async () => {
     const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
     const methods = { 'Toy/Who': { idempotent: true } };
     const world = await named([{ ...a.instance, methods }]);
@@ -203,7 +203,7 @@ describe('a grpc-js client by name', () => {
     expect(new Set(values)).toEqual(new Set(['orders-b']));
   });
 
-  it('is not sent again when its caller has cancelled it', async () => {
+  it('does not retry a call that its caller has cancelled', async () => {
     const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
     const methods = { 'Toy/Who': { idempotent: true } };
     const world = await named([
@@ -236,7 +236,7 @@ describe('a grpc-js client by name', () => {
     const { instance } = await serverOf('orders-a');
     const world = await named([instance]);
     await world.who();
-    expect((await world.who('fail')).error).toMatchObject({ code: status.NOT_FOUND, details: 'no such toy' });
+    expect((await world.who('fail')).error).toMatchObject({ code: status.NOT_FOUND, details: 'toy not found' });
     expect((await world.who('hold', 50)).error).toMatchObject({ code: status.DEADLINE_EXCEEDED });
     expect(world.suspects).toEqual(['orders-a timeout']);
     const node = [...world.calls.grpcRoute('orders').stations][0];
@@ -278,7 +278,10 @@ describe('a grpc-js client of a service without a callable instance', () => {
 
   it('reports that the name is invalid', async () => {
     const { error } = await (await named([], {}, 'No_Name')).who();
-    expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('no name of a service') });
+    expect(error).toMatchObject({
+      code: status.UNAVAILABLE,
+      details: expect.stringContaining('is not the name of a service'),
+    });
   });
 });
 
@@ -292,7 +295,7 @@ describe('registerGrpcResolver', () => {
     await expect(registered).rejects.toThrow('npm install @grpc/grpc-js');
   });
 
-  it('refuses a scheme that is none', async () => {
+  it('refuses an invalid scheme', async () => {
     const parts = { time: systemTime, wake() {}, route: () => expect.fail() };
     await expect(registerGrpcResolver(parts, { scheme: 'Roll call' })).rejects.toMatchObject({
       code: 'OPTION_INVALID',

@@ -10,7 +10,7 @@ import type { GrpcResolverOptions } from './resolver-options.js';
 
 export interface GrpcResolverParts {
   readonly time: Time;
-  /** Called when a channel is made. */
+  /** Called when a channel is created. */
   wake(): void;
   route(service: string): ExternalChannel;
   /** Default: `import('@grpc/grpc-js')`. */
@@ -18,8 +18,8 @@ export interface GrpcResolverParts {
 }
 
 /**
- * Makes `rollcall:///orders` a URL of every client of grpc-js in this process that is made from now on. Loads @grpc/grpc-js, and
- * rejects with OPTION_INVALID where it is not installed, or for a scheme that is none.
+ * Registers `rollcall:///orders` as a URL scheme for all grpc-js clients that this process creates afterwards. Loads @grpc/grpc-js, and
+ * rejects with OPTION_INVALID if it is not installed or the scheme is invalid.
  */
 export async function registerGrpcResolver(
   parts: GrpcResolverParts,
@@ -28,7 +28,7 @@ export async function registerGrpcResolver(
   if (!/^[a-z][a-z0-9+.-]*$/.test(scheme)) {
     throw new RollcallError(
       'OPTION_INVALID',
-      `scheme must be like rollcall, in lower case; received ${JSON.stringify(scheme)}.`,
+      `scheme must be a URL scheme in lower case, such as rollcall; received ${JSON.stringify(scheme)}.`,
     );
   }
   const grpc = await loaded(parts);
@@ -75,7 +75,7 @@ async function loaded(parts: GrpcResolverParts): Promise<GrpcLibrary> {
   }
 }
 
-/** The class of the configurations that carry a service's name from the resolver to the balancer. */
+/** The class of the configurations that pass the name of a service from the resolver to the balancer. */
 function serviceChoices(name: string, parts: GrpcResolverParts) {
   return class Choice implements ServiceChoice {
     readonly route: ExternalChannel | null;
@@ -110,8 +110,8 @@ interface ResolverTerms {
 }
 
 /**
- * Tells a channel when the instances of its service change, and only then: grpc-js asks again after every trouble, and would be in a
- * loop with a server that answers at once each time.
+ * Notifies a channel when the instances of its service change, and only then: grpc-js requests a resolution after every failure, and with a
+ * server that fails at once each time this would loop.
  */
 class GrpcResolver implements experimental.Resolver {
   readonly #terms: ResolverTerms;
@@ -128,7 +128,7 @@ class GrpcResolver implements experimental.Resolver {
     if (!NAME_PATTERN.test(service)) {
       this.#unwatch = () => {};
       return this.#later(() =>
-        this.#fail(`${JSON.stringify(service)} is no name of a service: write rollcall:///orders.`),
+        this.#fail(`${JSON.stringify(service)} is not the name of a service: write rollcall:///orders.`),
       );
     }
     parts.wake();
@@ -147,7 +147,7 @@ class GrpcResolver implements experimental.Resolver {
     this.#unwatch = null;
   }
 
-  /** Never before `updateResolution` has returned, and after the balancer has received the change. */
+  /** Runs after `updateResolution` has returned, and after the balancer has received the change. */
   #later(run: () => void): void {
     void Promise.resolve().then(() => (this.#unwatch === null ? undefined : run()));
   }
@@ -155,7 +155,7 @@ class GrpcResolver implements experimental.Resolver {
   #notify(route: ExternalChannel): void {
     const { view } = route;
     if (view.status === 'waiting' && view.instances.length === 0) {
-      return this.#fail('NO_CATALOG: the registry has not been heard. See whether it runs.');
+      return this.#fail('NO_CATALOG: the registry has not answered. Check that it runs.');
     }
     const { grpc, listener, name } = this.#terms;
     const endpoints = route.stations.map(({ endpoint: { host, port } }) => ({ addresses: [{ host, port }] }));
@@ -179,17 +179,17 @@ class GrpcResolver implements experimental.Resolver {
 }
 
 /**
- * The budget of grpc-js (gRFC A6): each failed attempt takes a token, each success brings back a part of one, and below the half
- * nothing is repeated. All calls in flight to an instance that dies fail at the same moment, so the half has to pay for all of them: 1,000
- * tokens are the most that gRFC A6 allows, for 500 calls. The part is that of our own budget, 20 %.
+ * The retry throttling of grpc-js (gRFC A6): each failed attempt takes a token, each success returns a fraction of one, and with half of
+ * the tokens or fewer no retry is made. All calls in flight to an instance that dies fail at the same moment, so half of the tokens must
+ * suffice for all of them: 1,000 tokens, the maximum of gRFC A6, suffice for 500 calls. The fraction is the ratio of our own budget, 20 %.
  */
 const RETRY_THROTTLING = { maxTokens: 1_000, tokenRatio: 0.2 };
-/** More attempts are not in gRFC A6. */
+/** gRFC A6 allows no more attempts. */
 const MAX_ATTEMPTS = 5;
 
 /**
- * The configuration of a call, by its method: it is sent again if the instances publish that this does no harm; and the balancer learns which
- * method it is, whose latency it then has.
+ * The configuration of a call by its method: it is retried if the instances declare the method idempotent, and the balancer gets the name
+ * of the method for its statistics.
  */
 class MethodConfigs implements experimental.ConfigSelector {
   readonly #grpc: GrpcLibrary;
@@ -214,8 +214,8 @@ class MethodConfigs implements experimental.ConfigSelector {
   unref(): void {}
 
   /**
-   * CANCELLED is the status of a connection's end when the server destroys it, as Nest's does without `gracefulShutdown`, and at times when
-   * it is killed; grpc-js repeats nothing that its caller has cancelled.
+   * CANCELLED is the status of calls on a connection that the server destroys, as Nest does without `gracefulShutdown`, and sometimes when
+   * the server is killed; grpc-js does not retry calls that their caller has cancelled.
    */
   #retryPolicy(maxAttempts: number): RetryPolicy {
     const { UNAVAILABLE, CANCELLED } = this.#grpc.status;

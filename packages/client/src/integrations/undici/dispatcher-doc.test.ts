@@ -8,7 +8,7 @@ import { dispatcherFields } from './dispatcher.js';
 /** `UPDATE_DOCS=1 npx vitest run dispatcher-doc` regenerates it. */
 const DOC = fileURLToPath(new URL('../../../../../docs/OPTIONS.md', import.meta.url));
 
-it('docs/OPTIONS.md shows every option of a dispatcher', () => {
+it('docs/OPTIONS.md lists every option of a dispatcher', () => {
   const rows = optionRows(dispatcherFields).map((row) =>
     tableRow(`\`${row.name}\``, row.default, row.allowed, row.doc),
   );

@@ -30,7 +30,7 @@ function dispatcherOf(world: HttpWorld, options?: DispatcherOptions): Promise<Di
 
 type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
 
-/** The `fetch` of this Node, and that of undici 7: two versions of undici with one dispatcher. */
+/** The `fetch` of Node and that of undici 7: two versions of undici with one dispatcher. */
 const FETCHES: readonly (readonly [string, (dispatcher: Dispatcher) => Fetch])[] = [
   ['the fetch of Node', (dispatcher) => (url, init) => fetch(url, { ...init, dispatcher } as unknown as RequestInit)],
   [
@@ -51,7 +51,7 @@ describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
     expect(world.requests[0]?.headers['rollcall-target']).toBe(world.instances[0]);
   });
 
-  it('is tried elsewhere when the first instance hangs up, also with a body, if that does no harm', async () => {
+  it('is repeated elsewhere when the first instance closes the connection, also with a body, if that does no harm', async () => {
     const world = await httpWorld(2, [hangUp, echo]);
     const put = await fetchOf(await dispatcherOf(world))('http://orders/7', { method: 'PUT', body: 'twice' });
     expect(await put.text()).toBe('twice');
@@ -66,7 +66,7 @@ describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
     expect(world.requests.length).toBe(1);
   });
 
-  it('gets the last answer when every instance refuses', async () => {
+  it('returns the last answer when every instance refuses', async () => {
     const world = await httpWorld(2, [(_request, response) => response.writeHead(503).end('not now')]);
     const answer = await fetchOf(await dispatcherOf(world))('http://orders/');
     expect([answer.status, await answer.text()]).toEqual([503, 'not now']);
@@ -83,7 +83,7 @@ describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
     expect(world.requests.map(({ url }) => url)).toEqual(['/here', '/there']);
   });
 
-  it('sends a stream, in one attempt, and gets one back', async () => {
+  it('sends a stream, in one attempt, and receives one', async () => {
     const world = await httpWorld(1, [echo]);
     const long = 'x'.repeat(300_000);
     const init = { method: 'POST', body: new Blob([long]).stream(), duplex: 'half' } as RequestInit;
@@ -114,7 +114,7 @@ describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
     await expect.poll(() => open).toBe(0);
   });
 
-  it('fails the reading when the answer breaks off', async () => {
+  it('also fails the read of the body when the response breaks off', async () => {
     const world = await httpWorld(1, [
       (request, response) => {
         response.write('first');
@@ -138,7 +138,7 @@ describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
 });
 
 describe('the dispatcher', () => {
-  it('serves undici.request with its own options', async () => {
+  it('serves undici.request with the options of the request', async () => {
     const world = await httpWorld(2, [hangUp, echo, (_request, response) => void response.writeHead(200)]);
     const dispatcher = await dispatcherOf(world);
     const posted = await undici.request('http://orders/x', {
@@ -167,7 +167,7 @@ describe('the dispatcher', () => {
     expect(answer.trailers).toEqual({ 'x-sum': '42' });
   });
 
-  it('is one of undici’s: it can be composed, and takes handlers of the newer interface', async () => {
+  it('is a Dispatcher of undici: it can be composed, and accepts handlers of the newer interface', async () => {
     const world = await httpWorld(1, [ok]);
     const seen: string[] = [];
     const composed = (await dispatcherOf(world)).compose((dispatch) => (options, handler) => {
@@ -178,7 +178,7 @@ describe('the dispatcher', () => {
     expect([await body.text(), seen]).toEqual(['ok', ['/composed']]);
   });
 
-  it('lets a handler of the newer interface set the pace', async () => {
+  it('lets a handler of the newer interface pause and resume', async () => {
     const world = await httpWorld(1, [(_request, response) => response.end('whole')]);
     const dispatcher = await dispatcherOf(world);
     const events: string[] = [];
@@ -204,7 +204,7 @@ describe('the dispatcher', () => {
     expect(events).toEqual(['start', '200 5', 'resume', 'whole']);
   });
 
-  it('gives a long answer at the pace of a slow reader, whole', async () => {
+  it('delivers a long response completely at the pace of a slow reader', async () => {
     const world = await httpWorld(1, [(_request, response) => response.end('x'.repeat(2_000_000))]);
     const { body } = await undici.request('http://orders/', { dispatcher: await dispatcherOf(world) });
     let size = 0;
@@ -215,7 +215,7 @@ describe('the dispatcher', () => {
     expect(size).toBe(2_000_000);
   });
 
-  it('fails with what a body failed with, and blames no instance', async () => {
+  it('fails with the error of a request body, and does not count it against the instance', async () => {
     const world = await httpWorld(1, [ok]);
     const broken = Readable.from(
       (async function* () {
@@ -241,24 +241,24 @@ describe('the dispatcher', () => {
         {
           onRequestStart: () => {},
           onResponseStart: () => {
-            throw new Error('not what I wanted');
+            throw new Error('unexpected response');
           },
           onResponseError: (_controller, thrown) => resolve(thrown.message),
         },
       );
     });
-    expect(error).toBe('not what I wanted');
+    expect(error).toBe('unexpected response');
     const { body } = await undici.request('http://orders/', { dispatcher });
     expect(await body.text()).toBe('ok');
   });
 
-  it('refuses to upgrade, with a way out', async () => {
+  it('refuses an upgrade, and suggests an alternative', async () => {
     const dispatcher = await dispatcherOf(await httpWorld(1));
     const upgraded = dispatcher.upgrade({ origin: 'http://orders', path: '/', protocol: 'websocket' } as never);
     await expect(upgraded).rejects.toThrow('rollcall.instances');
   });
 
-  it('can be the global one: its fallback is the one that was there before', async () => {
+  it('can be the global dispatcher: its fallback is the previous global dispatcher', async () => {
     const before = undici.getGlobalDispatcher();
     const world = await httpWorld(1, [ok]);
     const dispatcher = await dispatcherOf(world);
@@ -270,7 +270,7 @@ describe('the dispatcher', () => {
     expect(world.requests.map(({ headers }) => headers['rollcall-target'])).toEqual(['a', undefined]);
   });
 
-  it('accepts further hosts of an option', async () => {
+  it('accepts further hosts from the option hosts', async () => {
     const world = await httpWorld(1, [ok]);
     const fallback = new RecordingDispatcher();
     const dispatcher = await dispatcherOf(world, { hosts: ['*.mesh'], fallback });
@@ -282,7 +282,7 @@ describe('the dispatcher', () => {
     await expect(dispatcherOf(world, { host: ['orders'] } as DispatcherOptions)).rejects.toThrow('hosts');
   });
 
-  it('when closed refuses calls by name, and closes nothing else', async () => {
+  it('refuses calls by name after close, and closes only itself', async () => {
     const world = await httpWorld(1, [ok]);
     const dispatcher = await dispatcherOf(world);
     await dispatcher.close();

@@ -13,7 +13,7 @@ export type { Dispatcher } from 'undici';
 export const dispatcherFields = {
   hosts: hostsField,
   fallback: option.value<Pick<Dispatcher, 'dispatch'>>({
-    doc: 'Takes requests to all other hosts. Default: undici’s global dispatcher, as it is when this one is made.',
+    doc: 'Handles requests to all other hosts. Default: the global dispatcher of undici at the time of creation.',
     allowed: 'an undici Dispatcher',
     is: isDispatcher,
   }),
@@ -25,11 +25,9 @@ export interface DispatcherOptions {
    * Which hosts of `http:` URLs without a port are services. Default `*` (one label, not localhost) and `*.rollcall`.
    */
   readonly hosts?: readonly string[] | undefined;
-  /** Takes requests to all other hosts. Default: undici's global dispatcher, as it is when this one is made. */
+  /** Handles requests to all other hosts. Default: the global dispatcher of undici at the time of creation. */
   readonly fallback?: Pick<Dispatcher, 'dispatch'> | undefined;
-  /**
-   * The options of all its calls. A request's own `idempotent` and `headersTimeout` (as `deadlineMs`) override it.
-   */
+  /** The options of all its calls. The options `idempotent` and `headersTimeout` (as `deadlineMs`) of a request override them. */
   readonly call?: Omit<OneCall, 'signal'> | undefined;
 }
 
@@ -43,8 +41,8 @@ interface DispatcherParts {
 type Undici = Pick<typeof import('undici'), 'Dispatcher' | 'errors' | 'getGlobalDispatcher' | 'util'>;
 
 /**
- * An undici dispatcher that knows services by name. Loads undici. Throws OPTION_INVALID. Closing it closes nothing but
- * itself: the connections are the client's, and the fallback belongs to its creator.
+ * An undici dispatcher that knows services by name. Loads undici. Throws OPTION_INVALID. Closing it ends neither connections, which belong
+ * to the client, nor the fallback, which belongs to its creator.
  */
 export async function serviceDispatcher(parts: DispatcherParts, options: DispatcherOptions = {}): Promise<Dispatcher> {
   const { call = {}, ...others } = options;
@@ -63,10 +61,10 @@ function create(
   call: OneCall,
 ): Dispatcher {
   const hosts = new ServiceHosts(options.hosts);
-  // asked for now: later it may be the one that is made here
+  // read now: later this dispatcher itself may be the global one
   const fallback = options.fallback ?? undici.getGlobalDispatcher();
 
-  /** Made here, because its base class is loaded when it is first needed. */
+  /** Creates the class on first use, because its base class is loaded then. */
   class ServiceDispatcher extends undici.Dispatcher {
     #isClosed = false;
 
@@ -119,7 +117,7 @@ function create(
 }
 
 const UPGRADE_TEXT =
-  'A service cannot be asked for another protocol (WebSocket, CONNECT) by name: take an address from rollcall.instances(name).';
+  'Upgrades to another protocol (WebSocket, CONNECT) are not possible by name: take an address from rollcall.instances(name).';
 
 function isUpgrade({ method, upgrade }: Dispatcher.DispatchOptions): boolean {
   return method === 'CONNECT' || (upgrade !== undefined && upgrade !== null && upgrade !== false);

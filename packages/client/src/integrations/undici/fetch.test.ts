@@ -91,7 +91,7 @@ async function outcome(made: Promise<Response>): Promise<unknown> {
 }
 
 const comparable = (text: unknown) => JSON.stringify(text).replaceAll(/127\.0\.0\.1:\d+/g, 'host');
-/** `fetch` may name a type of its own for text. */
+/** The `Response` type of undici differs from that of Node. */
 const requestsOf = (all: readonly Seen[]) => all.map(({ type, ...rest }) => ({ ...rest, isTyped: type !== undefined }));
 
 async function rejection(made: Promise<unknown>): Promise<unknown> {
@@ -117,10 +117,10 @@ describe('fetch by name treats redirects within the service as fetch does', () =
     ...['/302', '/303', '/307'].map((path) => ['a POST with a stream', path, STREAM] as const),
     ...['/301', '/303'].map((path) => ['a HEAD', path, () => ({ method: 'HEAD' })] as const),
     ['a PUT', '/302', () => ({ method: 'PUT', body: 'x' })],
-    ['a redirect to nowhere', '/nowhere', () => ({})],
-    ['a redirect to what is no URL', '/garbled', () => ({})],
-    ['a redirect without an end', '/loop', () => ({})],
-    ['a status that is none', '/304', () => ({})],
+    ['a redirect without a location', '/nowhere', () => ({})],
+    ['a redirect to an invalid URL', '/garbled', () => ({})],
+    ['an endless redirect', '/loop', () => ({})],
+    ['an invalid status', '/304', () => ({})],
     ...['/302', '/nowhere', '/end'].flatMap((path) => [
       ['redirect: manual', path, () => ({ redirect: 'manual' as const })] as const,
       ['redirect: error', path, () => ({ redirect: 'error' as const })] as const,
@@ -138,7 +138,7 @@ describe('fetch by name treats redirects within the service as fetch does', () =
     expect(requestsOf(ours.seen)).toEqual(requestsOf(theirs.seen));
   });
 
-  it('a redirect mode that does not exist is a TypeError', async () => {
+  it('an unknown redirect mode is a TypeError', async () => {
     const { byName, seen } = await world();
     await expect(byName('/end', { redirect: 'never' as 'follow' })).rejects.toThrow(TypeError);
     expect(seen).toEqual([]);
@@ -153,7 +153,7 @@ describe('a redirect out of the service', () => {
     'https://orders/x',
     'http://127.0.0.1:1/x',
     'mailto:a@b.c',
-  ])('is the answer, and is not followed to %s', async (location) => {
+  ])('is returned as the response, and is not followed to %s', async (location) => {
     const { byName, seen } = await world();
     const path = '/out';
     (ANSWERS as Record<string, Answer>)[path] = to(302, location);
@@ -164,7 +164,7 @@ describe('a redirect out of the service', () => {
   });
 
   it.each(['http://orders/end', 'http://orders.rollcall/end'])(
-    'is none where it names the service: %s',
+    'is followed if it names the service itself: %s',
     async (location) => {
       const { byName, seen } = await world();
       (ANSWERS as Record<string, Answer>)['/named'] = to(302, location);
@@ -188,7 +188,7 @@ describe('a signal of fetch', () => {
   it.each([
     ['no reason', undefined],
     ['a reason', new Error('enough')],
-    ['a reason that is no error', 'enough'],
+    ['a reason that is not an Error', 'enough'],
   ])('rejects as fetch does if it was aborted with %s', async (_title, reason) => {
     const { byName, byAddress } = await world();
     const signal = AbortSignal.abort(reason);
@@ -234,7 +234,7 @@ describe('a signal of fetch', () => {
     await expect(rollcall.call('orders', 'find', {}, { signal })).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
-  it('counts in addition to that of the options', async () => {
+  it('works in addition to the signal of the options', async () => {
     const { byName } = await world();
     const [own, call] = [new AbortController(), new AbortController()];
     const waiting = rejection(byName('/never', { signal: own.signal }, { signal: call.signal }));

@@ -4,7 +4,7 @@ import type { OneCall } from '../../call/policy/call-options.js';
 
 /** The part of a client that `fetch` by name needs. */
 export interface FetchParts {
-  /** One call, whose redirects are answers. */
+  /** One call, which returns redirects as responses. */
   call(service: string, path: string, init: RequestInit, options: OneCall): Promise<Response>;
   /** The instances of the service. */
   instances(service: string): readonly Instance[];
@@ -13,19 +13,19 @@ export interface FetchParts {
   now(): number;
 }
 
-/** Statuses that send elsewhere (Fetch, 2.2.3). */
+/** Redirect statuses (Fetch, 2.2.3). */
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-/** The limit of `fetch`. */
+/** The limit of redirects in `fetch`. */
 const MAX_REDIRECTS = 20;
 const MODES: ReadonlySet<unknown> = new Set(['follow', 'manual', 'error', undefined]);
-/** Headers about a body that is no longer sent. */
+/** Headers that describe a body, removed with the body. */
 const BODY_HEADERS = ['content-encoding', 'content-language', 'content-location', 'content-type', 'content-length'];
 
 /**
  * `fetch` on a service by its name, with the rules of `fetch` (Fetch, 4.4) for redirects and signals. A redirect within the service is
- * followed, through the balancer; one that leads out of it is the answer, since following it would bypass the balancer and call
- * an unknown server. All of them share the deadline of the call. A signal in `init` rejects with its reason, as in `fetch`; one in
- * `options` with CANCELLED.
+ * followed, through the balancer; a redirect out of the service is returned as the response, since following it would bypass the balancer
+ * and call an unknown server. All requests share the deadline of the call. A signal in `init` rejects with its reason, as in `fetch`; one
+ * in `options` with CANCELLED.
  */
 export async function fetchByName(
   parts: FetchParts,
@@ -66,7 +66,7 @@ class RedirectFollower {
 
   async follow(first: Response, path: string, firstInit: RequestInit): Promise<Response> {
     let [response, init, url] = [first, firstInit, new URL(path, `http://${this.#service}`)];
-    // `count`: requests that were made
+    // `count` is the number of requests made so far.
     for (let count = 1; ; count += 1) {
       if (!REDIRECTS.has(response.status)) return markRedirected(response, url, count);
       const location = response.headers.get('location');
@@ -77,7 +77,10 @@ class RedirectFollower {
       if (count > MAX_REDIRECTS)
         return await refuse(response, `${this.#service} redirects more than ${MAX_REDIRECTS} times.`);
       if (response.status !== 303 && init.body instanceof ReadableStream)
-        return await refuse(response, `${this.#service} redirects a request whose body is a stream, which is gone.`);
+        return await refuse(
+          response,
+          `${this.#service} redirects a request whose body is a stream, which cannot be sent again.`,
+        );
       init = initAfter(response.status, init);
       url = new URL(`http://${this.#service}${next.pathname}${next.search}`);
       await drop(response);
@@ -90,7 +93,10 @@ class RedirectFollower {
     return this.#parts.call(this.#service, pathname + search, init, options);
   }
 
-  /** The service's name, or the address of one of its instances, which a server that knows no other name gives. */
+  /**
+   * True for the name of the service, and for the address of one of its instances, which a server uses in redirects if it knows no other
+   * name.
+   */
   #isWithin(url: URL): boolean {
     const isTls = url.protocol === 'https:';
     if (!isTls && url.protocol !== 'http:') return false;
@@ -117,10 +123,10 @@ function initAfter(status: number, init: RequestInit): RequestInit {
   return { ...init, method: 'GET', body: null, headers };
 }
 
-/** `count`: requests that were made. */
+/** `count` is the number of requests made so far. */
 function markRedirected(response: Response, url: URL, count: number): Response {
   if (count < 2) return response;
-  // a Response that was constructed has neither
+  // a constructed Response has neither
   Object.defineProperty(response, 'redirected', { value: true, configurable: true });
   Object.defineProperty(response, 'url', { value: url.href, configurable: true });
   return response;
@@ -131,12 +137,12 @@ async function refuse(response: Response, text: string): Promise<never> {
   throw new TypeError(text);
 }
 
-/** Frees its connection for other requests. */
+/** Releases its connection for other requests. */
 async function drop(response: Response): Promise<void> {
   await response.body?.cancel();
 }
 
-/** The rest of the deadline of the first call, ms. */
+/** The remaining time of the deadline of the first call, ms. */
 function leftOf(options: OneCall, usualMs: number, spentMs: number): number {
   return Math.max(0, Math.min(options.inheritedMs ?? Infinity, options.deadlineMs ?? usualMs) - spentMs);
 }

@@ -4,7 +4,7 @@ import { ServiceHosts } from './hosts.js';
 
 const DEFAULT = new ServiceHosts(['*', '*.rollcall']);
 
-describe('hosts that are services', () => {
+describe('hosts that are names of services', () => {
   it.each([
     ['http://orders', 'orders'],
     ['http://orders/', 'orders'],
@@ -24,11 +24,11 @@ describe('hosts that are services', () => {
     ['', null],
   ])('by default: %s is %s', (origin, service) => {
     expect(DEFAULT.serviceOf(origin)).toBe(service);
-    // once more, from memory
+    // the second time the result comes from the cache
     expect(DEFAULT.serviceOf(origin)).toBe(service);
   });
 
-  it('are those that were named, and no others', () => {
+  it('are exactly those of the option', () => {
     const hosts = new ServiceHosts(['orders', 'users.internal', '*.mesh.example']);
     const named = ['orders', 'users', 'users.internal', 'pay.mesh.example', 'mesh.example', 'localhost'];
     expect(named.map((host) => hosts.serviceOf(`http://${host}`))).toEqual([
@@ -46,7 +46,7 @@ describe('hosts that are services', () => {
     expect(DEFAULT.serviceOf(new URL('http://orders:81/x'))).toBeNull();
   });
 
-  it('are never an address: what has a port, a user or an IP goes elsewhere, whatever was named', () => {
+  it('do not include addresses: URLs with a port, a user or an IP go elsewhere, whatever the option lists', () => {
     const hosts = new ServiceHosts(['*', 'orders', '*.rollcall']);
     fc.assert(
       fc.property(fc.webUrl({ withFragments: true }), fc.integer({ min: 1, max: 65_535 }), (url, port) => {
@@ -62,7 +62,7 @@ describe('hosts that are services', () => {
     );
   });
 
-  it('are remembered, but not without end', () => {
+  it('are cached, up to a limit', () => {
     const hosts = new ServiceHosts(['*']);
     for (let n = 0; n < 3_000; n += 1) expect(hosts.serviceOf(`http://s${n}`)).toBe(`s${n}`);
     expect(hosts.serviceOf('http://s0')).toBe('s0');

@@ -2,9 +2,9 @@ import { NAME_PATTERN, option } from '@rollcall/core';
 
 /** A name, `*`, or `*.suffix`. */
 const HOST_PATTERN = /^(\*|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
-/** Only this: an address that is written with a port or a user, or asks for TLS itself, is meant as an address. */
+/** A URL with a port, with a user, or with TLS is an address, not the name of a service. */
 const ORIGIN = /^http:\/\/([a-z0-9.-]+)\/?$/i;
-/** Origins come from untrusted input: at most this number is remembered, then all are examined again. */
+/** Origins come from untrusted input: the cache has at most this many entries and is then cleared. */
 const MAX_ORIGINS = 1_024;
 
 export const hostsField = option.list({
@@ -19,10 +19,10 @@ export const hostsField = option.list({
   max: 1_000,
 });
 
-/** Which service an origin means, by the patterns of the option `hosts`; null: it is an address, and none of ours. */
+/** The service that an origin stands for, by the patterns of the option `hosts`; null: it is an address. */
 export class ServiceHosts {
   readonly #names: ReadonlySet<string>;
-  /** With the dot before them; the empty one stands for `*`. */
+  /** The suffixes with their leading dot; the empty suffix stands for `*`. */
   readonly #suffixes: readonly string[];
   readonly #known = new Map<string, string | null>();
 
@@ -49,7 +49,7 @@ export class ServiceHosts {
     if (this.#names.has(host)) return label;
     const rest = host.slice(label.length);
     if (!this.#suffixes.includes(rest)) return null;
-    // a name for this machine everywhere, and never one of a service
+    // this name always means the local machine, not a service
     return rest === '' && label === 'localhost' ? null : label;
   }
 }

@@ -6,7 +6,7 @@ function* chunks(...texts: readonly string[]): Generator<Uint8Array> {
   for (const text of texts) yield Buffer.from(text);
 }
 
-/** As undici passes it; it takes more than its types allow. */
+/** Options as undici passes them, which allow more than its types. */
 const dispatch = (parts: object) => dispatched({ method: 'POST', path: '/', ...parts }, 100);
 
 describe('a request to a dispatcher', () => {
@@ -19,7 +19,7 @@ describe('a request to a dispatcher', () => {
     ]);
   });
 
-  it('takes its length from the header content-length, not from a value of that name', async () => {
+  it('takes its length from the header content-length, not from a header value with that text', async () => {
     const headers = ['access-control-request-headers', 'content-length', 'content-length', '4'];
     const { body } = await dispatch({ headers, body: chunks('ab', 'cd') });
     expect(Buffer.from(body as Uint8Array).toString()).toBe('abcd');
@@ -27,7 +27,7 @@ describe('a request to a dispatcher', () => {
     expect(unknown.body).toBeInstanceOf(Upload);
   });
 
-  it('is refused if its body is longer or shorter than its header, without waiting for its end', async () => {
+  it('is refused if its body is longer or shorter than its header, before the end of the body', async () => {
     let isLeft = false;
     const endless = function* (): Generator<Uint8Array> {
       try {

@@ -3,16 +3,16 @@ import type { Dispatcher } from 'undici';
 import { OWN_HEADERS } from '../../transport/http/message.js';
 import type { HttpRequest } from '../../transport/http/message.js';
 import { Upload } from '../../transport/http/upload.js';
-import type { Once } from '../../transport/http/upload.js';
+import type { SingleUseBody } from '../../transport/http/upload.js';
 
 type Options = Dispatcher.DispatchOptions;
 
 /** Methods whose request has no body. */
-const BODILESS = new Set(['GET', 'HEAD']);
+const METHODS_WITHOUT_BODY = new Set(['GET', 'HEAD']);
 
 /**
- * The request of a dispatcher, as a request of ours. A body that can be read only once and declares a short length is read first, so
- * that the request can be repeated: `fetch` passes every body as a generator. A longer one is streamed, and then has one attempt.
+ * Converts the request of a dispatcher to a request of this client. A body that can be read only once and declares a short length is read
+ * first, so that the request can be repeated: `fetch` passes every body as a generator. A longer body is streamed, in a single attempt.
  */
 export function dispatched(options: Options, bufferedBytes: number): HttpRequest | Promise<HttpRequest> {
   const { method, body } = options;
@@ -26,16 +26,16 @@ export function dispatched(options: Options, bufferedBytes: number): HttpRequest
   if (ArrayBuffer.isView(plain)) {
     return { method, path, headers, body: new Uint8Array(plain.buffer, plain.byteOffset, plain.byteLength) };
   }
-  if (!isOnce(plain)) return { method, path, headers, body: plain as Blob | FormData };
+  if (!isSingleUse(plain)) return { method, path, headers, body: plain as Blob | FormData };
   const upload = new Upload(plain);
   const length = lengthOf(given);
   if (length !== null && length <= bufferedBytes)
     return readBody({ method, path, headers, body: null }, upload, length);
-  if (length !== null && !BODILESS.has(method)) headers.push('content-length', String(length));
+  if (length !== null && !METHODS_WITHOUT_BODY.has(method)) headers.push('content-length', String(length));
   return { method, path, headers, body: upload };
 }
 
-/** The headers without those that this package sets. */
+/** The headers without those that this client sets itself. */
 function withoutOwnHeaders(headers: readonly string[]): string[] {
   const left: string[] = [];
   for (let i = 0; i + 1 < headers.length; i += 2) {
@@ -45,7 +45,7 @@ function withoutOwnHeaders(headers: readonly string[]): string[] {
   return left;
 }
 
-/** Reads a body of this length; a longer one is not read to its end, which may never come. */
+/** Reads a body of this length; a longer body is not read to its end, which may never come. */
 async function readBody(request: HttpRequest, upload: Upload, length: number): Promise<HttpRequest> {
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -63,12 +63,12 @@ async function readBody(request: HttpRequest, upload: Upload, length: number): P
 function pathOf({ path, query }: Options): string {
   if (query === undefined || query === null) return path;
   if (path.includes('?') || path.includes('#'))
-    throw new TypeError('Give the query in the path or as `query`, not both.');
+    throw new TypeError('Set the query in the path or in `query`, not in both.');
   const text = stringify(query);
   return text === '' ? path : `${path}?${text}`;
 }
 
-/** Names in lower case and values in turn. */
+/** Lower-case names and values, alternating. */
 function flatHeaders(headers: Options['headers']): string[] {
   const flat: string[] = [];
   if (headers === null || headers === undefined) return flat;
@@ -82,10 +82,10 @@ function flatHeaders(headers: Options['headers']): string[] {
   return flat;
 }
 
-/** Numbers, too, if the types are ignored: undici makes them text. */
+/** Includes numbers, which undici converts to text although its types forbid them. */
 type HeaderValue = string | readonly string[] | null | undefined;
 
-/** Null is an empty value, as undici has it. */
+/** Null is an empty value, as in undici. */
 function add(flat: string[], name: string, value: HeaderValue): void {
   if (value === undefined) return;
   if (value === null) flat.push(name.toLowerCase(), '');
@@ -99,8 +99,8 @@ function lengthOf(headers: readonly string[]): number | null {
   return Number.isSafeInteger(length) && length >= 0 ? length : null;
 }
 
-/** Streams and generators; not a Blob or a FormData, which undici can send as often as it has to. */
-function isOnce(body: unknown): body is Once {
+/** True for streams and generators; false for a Blob or a FormData, which undici can send repeatedly. */
+function isSingleUse(body: unknown): body is SingleUseBody {
   if (typeof body !== 'object' || body === null) return false;
   if (body instanceof ReadableStream || Symbol.asyncIterator in body) return true;
   return Symbol.iterator in body && !('getAll' in body);

@@ -3,23 +3,23 @@ import type { CallObserver } from '../../call/service/call-request.js';
 import { HttpAnswer } from '../../transport/http/response.js';
 import type { BodySink, RawHeaders } from '../../transport/http/response.js';
 
-/** The part of a call that its waiting code uses. */
+/** The part of a call that a dispatcher uses. */
 interface Cancellable {
   cancel(cause: unknown): void;
 }
 
-/** The handler of a request, in either of undici's handler interfaces. Its methods may throw. */
+/** The handler of a request, in one of the two handler interfaces of undici. Its methods may throw. */
 export interface ResponseHandler {
-  /** Hands over how to stop; it may be used at once. */
+  /** Passes the function that aborts; the handler may call it at once. */
   start(delivery: Delivery): void;
-  /** False: no body yet. */
+  /** False: the response has no body yet. */
   head(answer: HttpAnswer, delivery: Delivery): boolean;
   data(chunk: Uint8Array): boolean;
   end(trailers: RawHeaders): void;
   error(error: Error): void;
 }
 
-/** Delivers the answer of one call to the handler of a dispatcher: in order, at its pace, with one end. */
+/** Delivers the response of one call to the handler of a dispatcher: in order, at the pace of the handler, with exactly one end. */
 export class Delivery implements CallObserver, BodySink {
   readonly #responseHandler: ResponseHandler;
   #call: Cancellable | null = null;
@@ -43,13 +43,13 @@ export class Delivery implements CallObserver, BodySink {
     }
   }
 
-  /** The call is under way; it may be over already. */
+  /** Sets the call that is under way, or already settled. */
   follow(call: Cancellable): void {
     if (this.#isOver) call.cancel(undefined);
     else this.#call = call;
   }
 
-  /** The handler aborts. It receives its own reason, as in undici. */
+  /** Called when the handler aborts. The handler gets its own reason, as in undici. */
   abort(reason: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -112,19 +112,19 @@ export class Delivery implements CallObserver, BodySink {
     try {
       this.#responseHandler.error(reason);
     } catch (thrown) {
-      // no one is left to report to: it becomes an unhandled rejection of the caller
+      // no handler is left to receive the error, so it becomes an unhandled rejection
       void Promise.reject(thrown);
     }
   }
 
-  /** The other side is a connection that many share: what is thrown here must not reach it. */
+  /** Runs code of the handler. The caller is a connection that many calls share, so an error of the handler must not reach it. */
   #thrown(thrown: unknown): void {
     this.abort(thrown instanceof Error ? thrown : new Error(String(thrown)));
   }
 }
 
 type Handler = Dispatcher.DispatchHandler;
-/** The needed part of undici, which is not loaded here. */
+/** The used part of the undici types, which this file does not load. */
 export type UndiciParts = Pick<typeof import('undici'), 'errors' | 'util'>;
 
 export function responseHandlerOf(handler: Handler, undici: UndiciParts): ResponseHandler {

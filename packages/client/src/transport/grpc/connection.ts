@@ -7,7 +7,7 @@ import type { Endpoint, Time, Timer } from '@rollcall/core';
 import { GIVE_UP_MS, MOVED } from '../connecting.js';
 import type { Connecting } from '../connecting.js';
 import { hasIdentity, identityFailure } from '../identity.js';
-import type { SecureWay } from '../tls.js';
+import type { TlsConnector } from '../tls.js';
 import { codeOf, connectFailure, destroyLater, STOPPED } from '../transport.js';
 import type { Exchange, Failure, Sink, Target, Terms } from '../transport.js';
 import { GrpcExchange, interim } from './exchange.js';
@@ -18,24 +18,24 @@ import { StreamResets } from './resets.js';
 export interface GrpcOptions {
   /** Connections to each instance. */
   readonly connections: number;
-  /** After this time a connection that is not open, identity check included, makes its calls go elsewhere, ms. */
+  /** The time after which a connection that is not open, identity check included, makes its calls use other instances, ms. */
   readonly connectTimeoutMs: number;
-  /** The largest size of one message of an answer. */
+  /** The maximum size of one message of an answer. */
   readonly maxMessageBytes: number;
-  /** That one connection takes before it is replaced. Default: nearly as many as HTTP/2 can count. */
+  /** The number of requests on one connection before it is replaced. Default: close to the limit of HTTP/2. */
   readonly maxRequests?: number;
 }
 
 const KEEP_ALIVE_MS = 10_000;
-/** The most bytes in flight to us on one stream, and on all of them: an answer of this size needs no extra round trip. */
+/**
+ * The maximum number of bytes in flight to this process on one stream, and on all of them: an answer of this size needs no extra round
+ * trip.
+ */
 const STREAM_WINDOW_BYTES = 1_048_576;
 const CONNECTION_WINDOW_BYTES = 4_194_304;
-/**
- * A connection has 2³⁰ streams: 30 hours of 10,000 a second. After that it takes none, and looks as if its instance did
- * not.
- */
+/** A connection has 2³⁰ streams: 30 hours at 10,000 a second. After that it accepts no request, which would look like a failed instance. */
 const MAX_REQUESTS = 1_000_000_000;
-/** Eight digits are the most that `grpc-timeout` has. */
+/** `grpc-timeout` has at most eight digits. */
 const MAX_TIMEOUT_MS = 99_999_999;
 
 /** The data that the connections to one instance share. */
@@ -43,17 +43,17 @@ export interface GrpcConnectionParts {
   readonly target: Target;
   readonly options: GrpcOptions;
   readonly time: Time;
-  readonly secure: SecureWay;
+  readonly secure: TlsConnector;
   readonly connecting: Connecting;
-  /** It is late, and requests wait for it. */
+  /** Called when the connection is late and requests wait for it. */
   readonly late: () => void;
-  /** It is open now. */
+  /** Called when the connection is open. */
   readonly opened: (connection: GrpcConnection) => void;
 }
 
 /**
- * One HTTP/2 connection to a gRPC server, in the clear (h2c) or over TLS. Requests wait until it is open and the peer
- * has identified itself. It ends once: every exchange then fails, those not yet written as certainly not executed.
+ * One HTTP/2 connection to a gRPC server, in plaintext (h2c) or over TLS. Requests wait until it is open and the peer has identified
+ * itself. When it ends, every exchange fails; requests that were not written yet count as certainly not executed.
  */
 export class GrpcConnection {
   readonly #target: Target;
@@ -70,13 +70,13 @@ export class GrpcConnection {
   #phase: 'connecting' | 'asking' | 'ready' | 'over' = 'connecting';
   #timer: Timer | null;
   #isLate = false;
-  /** The last stream that the peer may have processed, once it is leaving. */
+  /** The last stream that the peer may have processed, once it has sent GOAWAY. */
   #lastProcessed = Infinity;
   #isRetired = false;
-  /** Requests that it still takes; with the last one it is to be replaced. */
+  /** The number of requests that the connection still accepts; after the last one it is replaced. */
   #left: number;
   #cause: unknown = null;
-  /** One incident, whichever event reports it first. */
+  /** The failure of the connection: one object, whichever event reports it first. */
   #breakage: Failure | null = null;
 
   constructor({ target, options, time, secure, connecting, ...parts }: GrpcConnectionParts) {
@@ -93,7 +93,7 @@ export class GrpcConnection {
     this.#socket = openSocket(endpoint, secure);
     this.#session = connectSession(`${endpoint.tls ? 'https' : 'http'}://${addressOf(endpoint)}`, {
       createConnection: () => this.#socket,
-      // Node's default of 10 MB ends every request, small ones too, while that much waits to be sent
+      // with Node's default of 10 MB, every request, even a small one, fails while that much data waits to be sent
       maxSessionMemory: Number.MAX_SAFE_INTEGER,
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
     });
@@ -104,7 +104,7 @@ export class GrpcConnection {
     this.#socket.on('error', (error) => (this.#cause ??= error));
   }
 
-  /** True if nothing may be sent any more. */
+  /** True if no request may be sent any more. */
   get isOver(): boolean {
     return this.#phase === 'over' || this.#left <= 0 || this.#session.closed || this.#session.destroyed;
   }
@@ -123,7 +123,7 @@ export class GrpcConnection {
     return this.#isLate;
   }
 
-  /** Another connection is open: what waits for this one, if it is late, goes there. It may still open. */
+  /** Another connection is open: if this one is late, its waiting requests move there. It may still open. */
   release(): void {
     if (!this.#isLate) return;
     for (const exchange of this.#waiting.splice(0)) exchange.fail(MOVED);
@@ -149,13 +149,13 @@ export class GrpcConnection {
     return exchange;
   }
 
-  /** Ends when the last exchange is over. */
+  /** Closes the connection after its last exchange. */
   retire(): void {
     this.#isRetired = true;
     if (this.#exchanges.size === 0) this.#finish();
   }
 
-  /** Ends now, and says when the socket is closed. */
+  /** Closes the connection now, and calls back when the socket is closed. */
   stop(): Promise<void> {
     const closed = this.#socket.closed
       ? Promise.resolve()
@@ -225,17 +225,16 @@ export class GrpcConnection {
     if (this.#isRetired && this.#exchanges.size === 0) this.#finish();
   }
 
-  /**
-   * The peer wants no more requests: those under way may end, except those that it did not begin to process.
-   */
+  /** The peer accepts no more requests: those under way may end, except those that it did not begin to process. */
   #leave(lastStreamId: number | undefined): void {
     this.#isRetired = true;
     this.#lastProcessed = lastStreamId ?? Infinity;
-    for (const exchange of this.#waiting) exchange.fail({ kind: 'unsent', cause: new Error('the peer is leaving') });
+    for (const exchange of this.#waiting)
+      exchange.fail({ kind: 'unsent', cause: new Error('the peer closes the connection') });
     this.#waiting = [];
   }
 
-  /** It takes no more calls; those under way may end. */
+  /** Accepts no more calls; those under way may end. */
   #exhaustResets(): void {
     this.#left = 0;
     this.#isRetired = true;
@@ -243,7 +242,7 @@ export class GrpcConnection {
 
   #headers(request: GrpcRequest, terms: Terms): OutgoingHttpHeaders {
     const headers = this.#headersOf(request);
-    // the deadline of a stream ends with its first message, the timeout would end the stream
+    // the deadline of a stream ends with its first message, but a timeout would end the stream
     if (terms.remainingMs <= MAX_TIMEOUT_MS && !request.isStream) {
       headers['grpc-timeout'] = `${Math.max(1, Math.ceil(terms.remainingMs))}m`;
     }
@@ -263,7 +262,10 @@ export class GrpcConnection {
     };
   }
 
-  /** Connecting takes long. Calls without an alternative wait on; without waiting calls it is given up in the end. */
+  /**
+   * Called when connecting takes long. Calls without an alternative continue to wait; without waiting calls the connection is given up
+   * eventually.
+   */
   #late(): void {
     const now = this.#time.now();
     const ms = now - this.#startedAt;
@@ -281,7 +283,7 @@ export class GrpcConnection {
 
   #lateText(): string {
     const at = addressOf(this.#target.endpoint);
-    return `${at} ${this.#phase === 'connecting' ? 'accepted no connection' : 'did not say who it is'}`;
+    return `${at} ${this.#phase === 'connecting' ? 'accepted no connection' : 'did not identify itself'}`;
   }
 
   #broken(): void {
@@ -301,7 +303,7 @@ export class GrpcConnection {
     return (this.#breakage ??= { kind: 'closed', cause });
   }
 
-  /** All was answered: a proper goodbye. */
+  /** All requests are answered: closes the connection normally. */
   #finish(): void {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
@@ -334,9 +336,9 @@ export class GrpcConnection {
   }
 }
 
-function openSocket(endpoint: Endpoint, secure: SecureWay): Socket {
+function openSocket(endpoint: Endpoint, secure: TlsConnector): Socket {
   const { host, port } = endpoint;
   const socket = endpoint.tls ? secure.connect(endpoint, 'h2') : connect({ host, port });
-  // an idle connection keeps no process alive; a caller's deadline does
+  // an idle connection does not keep the process alive; the deadline of a caller does
   return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS).unref();
 }

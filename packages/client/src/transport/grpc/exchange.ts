@@ -10,11 +10,11 @@ export interface GrpcExchangeParts {
   readonly headers: OutgoingHttpHeaders;
   readonly sink: Sink;
   readonly maxMessageBytes: number;
-  /** Called once, when it is over. */
+  /** Called once, when the exchange has ended. */
   over(exchange: GrpcExchange): void;
-  /** The peer does what no gRPC server does: this and the others of its connection are over. */
+  /** The peer violates gRPC: this exchange and all others of its connection fail. */
   spoil(cause: Error): void;
-  /** The cause of a stream that ended without a status; null: its connection stands. */
+  /** The cause of a stream that ended without a status; null: its connection is still open. */
   broken(): Failure | null;
   /** Ends a stream whose answer is no longer awaited, as soon as its connection allows a reset. */
   cancel(stream: ClientHttp2Stream): void;
@@ -25,10 +25,10 @@ export interface GrpcExchangeParts {
 const NO_MESSAGE = Symbol('nothing');
 const NOT_PROCESSED: Failure = {
   kind: 'unsent',
-  cause: new Error('the peer closed the connection without having begun with the request'),
+  cause: new Error('the peer closed the connection before it began to process the request'),
 };
 
-/** One request on its way: a stream of an HTTP/2 session. It passes on what comes until the last word, once. */
+/** One request under way: a stream of an HTTP/2 session. It delivers the values and exactly one end. */
 export class GrpcExchange implements Exchange {
   openedAt: number | null = null;
   readonly #parts: GrpcExchangeParts;
@@ -51,7 +51,7 @@ export class GrpcExchange implements Exchange {
     return this.#stream !== null;
   }
 
-  /** Throws if the session cannot take it; then nothing was sent. */
+  /** Throws if the session cannot accept the request; then no data was sent. */
   begin(session: ClientHttp2Session): void {
     const stream = session.request(this.#parts.headers);
     this.#stream = stream;
@@ -62,7 +62,7 @@ export class GrpcExchange implements Exchange {
       this.#trailers = headers;
     });
     stream.on('end', () => this.#ended());
-    stream.on('error', () => {}); // it closes, too
+    stream.on('error', () => {}); // reset also closes the stream
     stream.on('close', () => this.#closed(stream.rstCode));
     const { upload, frame } = this.#parts.request;
     if (upload === null) stream.end(frame);
@@ -78,7 +78,10 @@ export class GrpcExchange implements Exchange {
     this.#parts.cancel(this.#stream);
   }
 
-  /** The meaning of the end of its connection for it: certain only if the peer declared that it did not begin with it. */
+  /**
+   * The outcome of this request when the connection ends: certainly not executed only if the peer declared that it did not begin to process
+   * it.
+   */
   breakage(failure: Failure): Failure {
     const id = this.#stream?.id;
     return id === undefined || this.#parts.isProcessed(id) ? failure : NOT_PROCESSED;
@@ -139,7 +142,7 @@ export class GrpcExchange implements Exchange {
     this.fail(this.breakage(this.#parts.broken() ?? { kind: 'closed', cause }));
   }
 
-  /** A failure that ends the stream from our side. */
+  /** Ends the stream from our side with a failure. */
   #give(failure: Failure): void {
     this.fail(failure);
     this.#stream?.close(constants.NGHTTP2_CANCEL);
@@ -155,9 +158,9 @@ export class GrpcExchange implements Exchange {
 }
 
 /**
- * The server has ended its response: the rest of the request is not wanted, and a stream whose half of ours stays
- * open takes a place of the connection for ever. It is reset only if data waits that the server may never read:
- * one that sees many resets closes the whole connection.
+ * The server has ended its response: the rest of the request is not needed, and a stream whose sending half stays open occupies a place of
+ * the connection forever. It is reset only if data waits that the server may never read: a server that sees many resets closes the whole
+ * connection.
  */
 function hangUp(stream: ClientHttp2Stream): void {
   if (stream.destroyed) return;
@@ -165,12 +168,9 @@ function hangUp(stream: ClientHttp2Stream): void {
   else if (!stream.writableEnded) stream.end();
 }
 
-/**
- * Heads that announce another one (1xx). They were not requested, and a peer that sends many uses up the process's
- * time.
- */
+/** Interim heads (1xx). They were not requested, and many of them would use up the time of this process. */
 export function interim(): Error {
-  return new Error('an answer began with an interim head, which gRPC has not');
+  return new Error('an answer began with an interim head, which gRPC does not allow');
 }
 
 function garbled(what: string): Failure {

@@ -1,7 +1,7 @@
-/** The prefix of each message: is it compressed, and how long is it. */
+/** The prefix of each message: a flag for compression, and the length. */
 const PREFIX_BYTES = 5;
 
-/** A message behind its length. */
+/** Returns a message with its prefix. */
 export function framed(message: Uint8Array): Uint8Array {
   const frame = Buffer.allocUnsafe(PREFIX_BYTES + message.byteLength);
   frame[0] = 0; // not compressed
@@ -10,7 +10,7 @@ export function framed(message: Uint8Array): Uint8Array {
   return frame;
 }
 
-/** Takes messages out of a body that comes in any pieces. */
+/** Extracts messages from a body that arrives in pieces of any size. */
 export class MessageReader {
   readonly #maxBytes: number;
   #chunks: Buffer[] = [];
@@ -26,7 +26,7 @@ export class MessageReader {
     return this.#size > 0;
   }
 
-  /** Hands over each message that is complete now; returns what is wrong with the body, or null. After that it is of no use. */
+  /** Delivers each complete message; returns the flaw of the body, or null. After a flaw the reader cannot be used. */
   push(chunk: Buffer, take: (message: Buffer) => void): string | null {
     this.#chunks.push(chunk);
     this.#size += chunk.length;
@@ -35,9 +35,9 @@ export class MessageReader {
     let at = 0;
     for (this.#needed = PREFIX_BYTES; all.length - at >= this.#needed; this.#needed = PREFIX_BYTES) {
       const length = all.readUInt32BE(at + 1);
-      if (all[at] !== 0) return 'a compressed message, which was not asked for';
+      if (all[at] !== 0) return 'a compressed message, although none was requested';
       if (length > this.#maxBytes)
-        return `a message of ${length} bytes, and ${this.#maxBytes} are allowed: let it send less in one message, or raise calls.grpc.maxMessageBytes`;
+        return `a message of ${length} bytes, more than the limit of ${this.#maxBytes}: send less data in one message, or raise calls.grpc.maxMessageBytes`;
       this.#needed = PREFIX_BYTES + length;
       if (all.length - at < this.#needed) break;
       take(all.subarray(at + PREFIX_BYTES, at + this.#needed));

@@ -21,7 +21,7 @@ export function echo(data: unknown): GrpcRequest {
   return grpcRequest(ECHO, data);
 }
 
-/** A message behind its length. */
+/** Returns a message with its prefix. */
 export function frameOf(message: Uint8Array): Buffer {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(message.length, 1);
@@ -30,7 +30,7 @@ export function frameOf(message: Uint8Array): Buffer {
 
 const HEAD = { ':status': 200, 'content-type': 'application/grpc' };
 
-/** Head, messages, and a status in the trailers. */
+/** The head, the messages, and a status in the trailers. */
 export function answer(
   stream: ServerHttp2Stream,
   frames: Uint8Array,
@@ -62,7 +62,7 @@ class GrpcToy extends ToyService {
       this.received.push(JSON.parse(body.subarray(5).toString()));
       if (this.habit === 'answer') answer(stream, body);
       if (this.habit === 'fail') {
-        stream.respond({ ...HEAD, 'grpc-status': '5', 'grpc-message': 'no such order' }, { endStream: true });
+        stream.respond({ ...HEAD, 'grpc-status': '5', 'grpc-message': 'no order found' }, { endStream: true });
       }
       if (this.habit === 'hang-up') stream.session?.destroy();
     }

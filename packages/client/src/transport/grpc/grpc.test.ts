@@ -7,7 +7,7 @@ import { systemTime } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { transportContract } from '../contract.js';
-import { KeptSink, targetOf, TERMS } from '../transport.fixture.js';
+import { RecordingSink, targetOf, TERMS } from '../transport.fixture.js';
 import type { Settled } from '../transport.fixture.js';
 import type { Channel, Terms } from '../transport.js';
 import type { GrpcOptions } from './connection.js';
@@ -28,7 +28,7 @@ transportContract<GrpcRequest>('gRPC', {
 
 type Script = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
-/** The way to a server that follows the script; the identity check is part of it if it is native. */
+/** A channel to a server that follows the script; the script includes the identity check if the instance is native. */
 async function scripted(script: Script, isNative = false): Promise<Channel<GrpcRequest>> {
   const server = createServer();
   const sessions: ServerHttp2Session[] = [];
@@ -51,7 +51,7 @@ async function scripted(script: Script, isNative = false): Promise<Channel<GrpcR
 }
 
 function ask(channel: Channel<GrpcRequest>, request: GrpcRequest = echo(1), terms: Terms = TERMS): Promise<Settled> {
-  const sink = new KeptSink();
+  const sink = new RecordingSink();
   channel.send(request, terms, sink);
   return sink.settled;
 }
@@ -64,7 +64,7 @@ function refusing(status: number, trailers: object = {}): Script {
 }
 
 describe('a gRPC answer', () => {
-  it('may be several messages, each passed on as it comes if the method is a stream', async () => {
+  it('may have several messages, each delivered as it arrives if the method is a stream', async () => {
     let open: ServerHttp2Stream | null = null;
     const channel = await scripted((stream) => {
       stream.respond({ ':status': 200 }, { waitForTrailers: true });
@@ -72,7 +72,7 @@ describe('a gRPC answer', () => {
       stream.write(Buffer.concat([json('one'), json('two')]));
       open = stream;
     });
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     channel.send(grpcRequest({ ...ECHO, responseStream: true }, 1), TERMS, sink);
     await expect.poll(() => sink.values).toEqual(['one', 'two']);
     expect(sink.isSettled).toBe(false);
@@ -80,7 +80,7 @@ describe('a gRPC answer', () => {
     expect(await sink.settled).toEqual({ values: ['one', 'two', 'three'], failure: null });
   });
 
-  it('with one message counts only with its status', async () => {
+  it('with one message is delivered only with its status', async () => {
     const channel = await scripted((stream) => answer(stream, json('early'), {}, { 'grpc-status': '9' }));
     expect(await ask(channel)).toMatchObject({ values: [], failure: { kind: 'remote' } });
   });
@@ -117,20 +117,20 @@ describe('a gRPC answer', () => {
     expect(metadata.getMap()).not.toHaveProperty('grpc-status');
   });
 
-  it('refuses a message for good that is too large for it: that is no sign of load', async () => {
+  it('fails permanently for a message that is too large, which is no sign of overload', async () => {
     const details = 'Received message larger than max (5242880 vs 4194304)';
     const { failure } = await ask(await scripted(refusing(8, { 'grpc-message': encodeURIComponent(details) })));
     expect(failure?.kind).toBe('remote');
   });
 
-  it('takes other requests while more than 10 MB wait to be sent on the same connection', async () => {
+  it('accepts other requests while more than 10 MB wait to be sent on the same connection', async () => {
     const channel = await scripted((stream) => stream.on('end', () => answer(stream, json('read'))).resume());
     const large = grpcRequest({ ...ECHO, requestSerialize: () => Buffer.alloc(12_000_000) }, 1);
     const all = await Promise.all([ask(channel, large), ask(channel, grpcRequest(ECHO, 1))]);
     expect(all.map(({ failure }) => failure)).toEqual([null, null]);
   });
 
-  it('passes on Retry-After', async () => {
+  it('reports Retry-After', async () => {
     expect((await ask(await scripted(refusing(8, { 'grpc-retry-pushback-ms': '250' })))).failure?.retryAfterMs).toBe(
       250,
     );
@@ -139,24 +139,24 @@ describe('a gRPC answer', () => {
     ).toBeUndefined();
   });
 
-  it('is misdirected if it names another instance', async () => {
+  it('is misdirected if the server reports another instance', async () => {
     const { failure } = await ask(await scripted(refusing(14, { 'rollcall-misdirected': 'payments-7' })));
     expect(failure?.kind).toBe('misdirected');
   });
 
   it.each([
     [
-      'a proxy that cannot reach it',
+      'a proxy that cannot reach its target',
       (stream) => stream.respond({ ':status': 503 }, { endStream: true }),
       'unavailable',
     ],
     ['a web server', (stream) => stream.respond({ ':status': 404 }, { endStream: true }), 'garbled'],
     ['no status', (stream) => stream.respond({ ':status': 200 }, { endStream: true }), 'closed'],
     ['a compressed message', (stream) => answer(stream, Buffer.from([1, 0, 0, 0, 0])), 'garbled'],
-    ['what cannot be decoded', (stream) => answer(stream, frameOf(Buffer.from('{'))), 'garbled'],
+    ['an invalid message', (stream) => answer(stream, frameOf(Buffer.from('{'))), 'garbled'],
     ['too long a message', (stream) => answer(stream, Buffer.from([0, 127, 0, 0, 0])), 'garbled'],
-    ['a stream that it refuses', (stream) => stream.close(constants.NGHTTP2_REFUSED_STREAM), 'unsent'],
-    ['a stream that it resets', (stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR), 'closed'],
+    ['a refused stream', (stream) => stream.close(constants.NGHTTP2_REFUSED_STREAM), 'unsent'],
+    ['a reset stream', (stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR), 'closed'],
   ] as readonly (readonly [string, Script, string])[])('from %s is a failure', async (_what, script, kind) => {
     expect((await ask(await scripted(script))).failure?.kind).toBe(kind);
   });
@@ -176,7 +176,7 @@ describe('a gRPC answer', () => {
     },
   );
 
-  it('is awaited to its end if the peer wants no more requests; the next ones go over another connection', async () => {
+  it('is awaited to its end if the peer accepts no more requests; the next requests use another connection', async () => {
     const sessions = new Set<unknown>();
     let first: ServerHttp2Stream | null = null;
     const channel = await scripted((stream) => {
@@ -223,7 +223,7 @@ describe('a gRPC request', () => {
     expect(await headersOf({ remainingMs: Infinity, attempt: 1 })).not.toHaveProperty('grpc-timeout');
   });
 
-  it('carries the caller’s metadata in lower case, but for what belongs to the connection or to this client', async () => {
+  it('carries the caller’s metadata in lower case, except entries of the connection or of this client', async () => {
     const own = { Connection: 'close', TE: 'gzip', host: 'a', 'Content-Type': 'a', 'grpc-timeout': '1H' };
     const ours = { 'Rollcall-Target': 'orders-2', 'rollcall-deadline-ms': '0', 'rollcall-attempt': '9' };
     const headers = await headersOf(TERMS, grpcRequest(ECHO, 1, { ...own, ...ours, 'X-Trace': 'abc' }));
@@ -244,11 +244,11 @@ describe('a gRPC request', () => {
     ['x', 'ä'],
     ['x-bin', '\0'],
     ['x', 7 as unknown as string],
-  ])('is not made with the metadata %j: %j', (name, value) => {
+  ])('is refused with the metadata %j: %j', (name, value) => {
     expect(() => grpcRequest(ECHO, 1, { [name]: value })).toThrow(TypeError);
   });
 
-  it('is sent over a new connection before the old one has no numbers left for it', async () => {
+  it('uses a new connection before the old one has no stream ids left for it', async () => {
     const service = await grpcToy();
     const transport = new GrpcTransport(systemTime, { ...OPTIONS, maxRequests: 3 });
     onTestFinished(async () => {
@@ -262,7 +262,7 @@ describe('a gRPC request', () => {
     await expect.poll(() => service.open).toBe(1);
   });
 
-  it('leaves no connection behind whose server sent GOAWAY, but never closes it', async () => {
+  it('leaves no connection behind whose server sends GOAWAY but never closes it', async () => {
     const time = new ManualTime();
     const server = createServer();
     const sockets = new Set<Socket>();
@@ -297,11 +297,11 @@ describe('a gRPC request', () => {
       .toBe(0);
   });
 
-  it('is not made of a stream of messages', () => {
+  it('is refused for a stream of messages', () => {
     expect(() => grpcRequest({ ...ECHO, requestStream: true }, 1)).toThrow('/toys.Toy/Echo takes a stream');
   });
 
-  it('is not sent to a server that speaks something else', async () => {
+  it('is not sent to a server that speaks another protocol', async () => {
     const server = createHttpServer((_request, response) => response.end('hello'));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -316,10 +316,10 @@ describe('a gRPC request', () => {
     expect(failure?.kind).toBe('misdirected');
   });
 
-  it('resets its stream if it is cancelled, so that the server may stop', async () => {
+  it('resets its stream if it is cancelled, so that the server can stop', async () => {
     const streams: ServerHttp2Stream[] = [];
     const channel = await scripted((stream) => void streams.push(stream));
-    const exchange = channel.send(echo(1), TERMS, new KeptSink());
+    const exchange = channel.send(echo(1), TERMS, new RecordingSink());
     await expect.poll(() => streams.length).toBe(1);
     exchange.cancel();
     await expect.poll(() => streams[0]?.rstCode).toBe(constants.NGHTTP2_CANCEL);
@@ -327,7 +327,7 @@ describe('a gRPC request', () => {
 });
 
 describe('MessageReader', () => {
-  it('takes the same messages out of a body, however it is cut', () => {
+  it('the frame reader extracts the same messages from a body, however it is split', () => {
     const body = Buffer.concat([json('one'), frameOf(Buffer.alloc(0)), json('x'.repeat(1_000))]);
     for (const size of [1, 2, 3, 7, 1_004, body.length]) {
       const seen: string[] = [];

@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Protocol, Time } from '@rollcall/core';
 import { Connecting, pooled } from '../connecting.js';
-import { SecureWay } from '../tls.js';
+import { TlsConnector } from '../tls.js';
 import { failed, STOPPED } from '../transport.js';
 import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from '../transport.js';
 import { GrpcConnection } from './connection.js';
@@ -10,20 +10,20 @@ import { identityRequest } from './message.js';
 import type { GrpcRequest } from './message.js';
 
 /**
- * gRPC from the client's side, on Node's own HTTP/2, with connections that are pooled for each instance and the peer's identity checked
- * once when one opens. It needs no gRPC library: what it sends and gets is encoded by the user's generated code.
+ * A gRPC client on Node's own HTTP/2, with a connection pool for each instance; the identity of the peer is checked once for each
+ * connection. It needs no gRPC library: generated code of the application encodes and decodes the messages.
  */
 export class GrpcTransport implements Transport<GrpcRequest> {
   readonly protocol: Protocol = 'grpc';
   readonly #time: Time;
   readonly #options: GrpcOptions;
-  readonly #secure: SecureWay;
+  readonly #secure: TlsConnector;
   readonly #channels = new Set<GrpcChannel>();
-  /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
+  /** Connections are opened in this context, so that none keeps the AsyncLocalStorage of the call that needed it first. */
   readonly #home = new AsyncResource('rollcall.grpc');
   #isClosed = false;
 
-  constructor(time: Time, options: GrpcOptions, secure = new SecureWay()) {
+  constructor(time: Time, options: GrpcOptions, secure = new TlsConnector()) {
     this.#time = time;
     this.#options = options;
     this.#secure = secure;
@@ -61,13 +61,13 @@ export class GrpcTransport implements Transport<GrpcRequest> {
 
 interface ChannelParts {
   readonly connecting: Connecting;
-  /** Connections at most, but for those that are late. */
+  /** The maximum number of connections, not counting late ones. */
   readonly size: number;
   open(): GrpcConnection;
   onRetired(): void;
 }
 
-/** The pooled connections to one instance. Opened when a call needs one, never by themselves. */
+/** The pooled connections to one instance. They are opened only when a call needs one. */
 class GrpcChannel implements Channel<GrpcRequest> {
   readonly #target: Target;
   readonly #parts: ChannelParts;
@@ -91,7 +91,7 @@ class GrpcChannel implements Channel<GrpcRequest> {
     return this.send(identityRequest(this.#target.instance.id), terms, sink);
   }
 
-  /** A packet that was lost is only repeated after seconds: a fresh connection may be faster. */
+  /** A lost packet is repeated only after seconds: a new connection may be faster. */
   late(): void {
     if (!this.#isClosed && pooled(this.#connections, this.#parts.size) === null) this.#opening();
   }

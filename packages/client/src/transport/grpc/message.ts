@@ -14,10 +14,7 @@ import type { GrpcFields } from './metadata.js';
 import { GrpcUpload, isMessageSource } from './upload.js';
 import type { MessageSource } from './upload.js';
 
-/**
- * A method as generated clients describe it: `OrdersClient.service.find` of grpc-js, or what proto-loader makes of a
- * proto file.
- */
+/** A method as generated clients describe it: `OrdersClient.service.find` of grpc-js, or the result of proto-loader for a proto file. */
 export interface GrpcMethod<Input = unknown, Output = unknown> {
   /** `/package.Service/Method` */
   readonly path: string;
@@ -26,30 +23,30 @@ export interface GrpcMethod<Input = unknown, Output = unknown> {
   readonly requestSerialize: (value: Input) => Uint8Array;
   readonly responseDeserialize: (bytes: Buffer) => Output;
   /**
-   * The declaration of the proto. IDEMPOTENT and NO_SIDE_EFFECTS: it may be repeated, unless its instances or the caller
-   * declare otherwise.
+   * The idempotency level declared in the proto. IDEMPOTENT and NO_SIDE_EFFECTS: the call may be repeated, unless its instances or the
+   * caller declare otherwise.
    */
   readonly options?: { readonly idempotency_level?: string } | undefined;
 }
 
-/** One request, its message encoded once however often it is tried. */
+/** One request; its message is encoded once for all attempts. */
 export interface GrpcRequest {
   readonly path: string;
-  /** The message behind its five bytes of length; empty if `upload` sends the messages. */
+  /** The message with its prefix of five bytes; empty if `upload` sends the messages. */
   readonly frame: Uint8Array;
-  /** As it was handed in, for fake services in tests: one message, or the source of them. */
+  /** The message or source of messages as the caller passed it, for fake services in tests. */
   readonly message: unknown;
-  /** The messages of a request that is a stream of them; null: it is one. */
+  /** The messages of a streamed request; null: the request is a single message. */
   readonly upload: GrpcUpload | null;
   readonly metadata: Readonly<Record<string, string>>;
-  /** Is each message of the answer passed on as it comes? Else the last one is held until the status has arrived. */
+  /** True if each message of the answer is delivered as it arrives. Otherwise the last one is held until the status has arrived. */
   readonly isStream: boolean;
   readonly read: (bytes: Buffer) => unknown;
 }
 
 /**
- * `message`: one, or for a method that takes a stream a source of them. Throws what the serializer throws, and a
- * TypeError for a stream that is none, and for metadata that gRPC cannot carry.
+ * `message`: a single message, or for a streamed request the source of its messages. Throws the errors of the serializer, and a TypeError
+ * for an invalid source or for metadata that gRPC cannot carry.
  */
 export function grpcRequest<Input>(
   method: GrpcMethod<Input>,
@@ -58,21 +55,28 @@ export function grpcRequest<Input>(
 ): GrpcRequest {
   const { path, responseStream } = method;
   const read = (bytes: Buffer): unknown => method.responseDeserialize(bytes);
-  return { path, message, ...bodyOf(method, message), metadata: carriable(metadata), isStream: responseStream, read };
+  return {
+    path,
+    message,
+    ...bodyOf(method, message),
+    metadata: sendableMetadata(metadata),
+    isStream: responseStream,
+    read,
+  };
 }
 
 function bodyOf<Input>(
   method: GrpcMethod<Input>,
   message: Input | MessageSource<Input>,
 ): Pick<GrpcRequest, 'frame' | 'upload'> {
-  // the method declares which of both it is
+  // the method declares which of the two it takes
   const serialize = (one: unknown): Uint8Array => method.requestSerialize(one as Input);
   if (!method.requestStream) return { frame: framed(serialize(message)), upload: null };
   if (isMessageSource(message)) return { frame: new Uint8Array(), upload: new GrpcUpload(message, serialize) };
-  throw new TypeError(`${method.path} takes a stream of messages: hand in an Observable of them.`);
+  throw new TypeError(`${method.path} takes a stream of messages: pass an Observable of them.`);
 }
 
-/** Belong to the connection, or to this client: a caller's are left out, as `OWN_HEADERS` are over HTTP. */
+/** Entries of the connection or of this client: those of a caller are left out, like `OWN_HEADERS` over HTTP. */
 const OWN_METADATA: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
@@ -93,23 +97,22 @@ const OWN_METADATA: ReadonlySet<string> = new Set([
   TARGET_KEY,
 ]);
 
-/**
- * The metadata that grpc-js takes and HTTP/2 can carry: HTTP/2 would refuse others when the cause can no longer be found.
- */
-function carriable(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+/** The metadata that both grpc-js and HTTP/2 accept: HTTP/2 would refuse other entries later, without a clear cause. */
+function sendableMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const left: Record<string, string> = {};
   for (const [given, value] of Object.entries(metadata)) {
     const name = given.toLowerCase();
-    if (!/^[a-z0-9_.-]+$/.test(name)) throw new TypeError(`${JSON.stringify(given)} is no name of gRPC metadata.`);
+    if (!/^[a-z0-9_.-]+$/.test(name))
+      throw new TypeError(`${JSON.stringify(given)} is not a valid name of gRPC metadata.`);
     if (typeof value !== 'string' || !/^[ -~]*$/.test(value)) {
-      throw new TypeError(`The gRPC metadata ${name} is not printable ASCII; what is binary goes in base64.`);
+      throw new TypeError(`The gRPC metadata ${name} is not printable ASCII; encode binary data as base64.`);
     }
     if (!OWN_METADATA.has(name)) left[name] = value;
   }
   return left;
 }
 
-/** Asks the instance for its identity. */
+/** The request for the identity of the instance. */
 export function identityRequest(id: InstanceId): GrpcRequest {
   return {
     path: HEARTBEAT_METHOD,
@@ -122,19 +125,19 @@ export function identityRequest(id: InstanceId): GrpcRequest {
   };
 }
 
-/** `Service/Method`, without the package: under this name a method's policy is published, and its latency kept. */
+/** `Service/Method`, without the package: the name of the published policy and of the statistics of a method. */
 export function grpcMethodName(path: string): string {
   return path.slice(Math.max(path.lastIndexOf('.', path.lastIndexOf('/')), path.startsWith('/') ? 0 : -1) + 1);
 }
 
-/** A status other than OK: `code`, `details` and `metadata` are where grpc-js has them, and what they are there. */
+/** A status other than OK, with `code`, `details` and `metadata` as in grpc-js. */
 export class GrpcStatusError extends Error {
   /** 1 … 16. */
   readonly code: number;
   readonly details: string;
   readonly metadata: GrpcMetadata;
 
-  /** `metadata`: made, or the trailers. */
+  /** `metadata`: created by the application, or the trailers. */
   constructor(code: number, details: string, metadata: GrpcMetadata | GrpcFields = {}) {
     super(details === '' ? `gRPC status ${code}` : details);
     this.name = 'GrpcStatusError';
@@ -146,17 +149,17 @@ export class GrpcStatusError extends Error {
 
 /** Codes that count as failures of the instance; all others are the handler's. */
 const STATUS_KINDS: Readonly<Record<number, FailureKind>> = { 4: 'timeout', 8: 'overloaded', 14: 'unavailable' };
-/** A later time is not believed. */
+/** A later time is ignored. */
 const MAX_PUSHBACK_MS = 300_000;
 
 /**
- * RESOURCE_EXHAUSTED for a message over the size that its reader allows (grpc-js, gRPC for Go, C++ and Java): a refusal
- * for good, which is no sign of load.
+ * RESOURCE_EXHAUSTED for a message above the size limit of its reader (grpc-js, gRPC for Go, C++ and Java): a permanent refusal, which is
+ * no sign of overload.
  */
 export const isTooLarge = (details: string): boolean =>
   /message (is )?larger than max|message exceeds maximum size/i.test(details);
 
-/** The failure of an answer, by its trailers (or its head, where nothing else comes). Null: OK. */
+/** The failure of an answer, by its trailers (or by its head, if it has no trailers). Null: OK. */
 export function statusFailure(fields: GrpcFields): Failure | null {
   const status = fields['grpc-status'];
   if (status === '0') return null;
@@ -180,7 +183,7 @@ export function httpFailure(status: number): Failure | null {
   return { kind, cause: new Error(`HTTP status ${status}`) };
 }
 
-/** It is percent-encoded, mostly. */
+/** The text is usually percent-encoded. */
 function detailsOf(message: string | string[] | undefined): string {
   if (typeof message !== 'string') return '';
   try {

@@ -2,7 +2,7 @@ import { Metadata } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { GrpcMetadata } from './metadata.js';
 
-/** As HTTP/2 brings them. */
+/** Headers as HTTP/2 delivers them. */
 const FIELDS = {
   ':status': '200',
   'grpc-status': '5',
@@ -15,7 +15,7 @@ const FIELDS = {
   'x-none': undefined,
 };
 
-/** The result of grpc-js for the same trailers: it takes the status out of them. */
+/** The result of grpc-js for the same trailers, without the status. */
 function theirs(): Metadata {
   const { 'grpc-status': _status, 'grpc-message': _message, 'x-bad': _bad, 'x-none': _none, ...rest } = FIELDS;
   return Metadata.fromHttp2Headers(rest);
@@ -24,7 +24,7 @@ function theirs(): Metadata {
 describe('the metadata of a gRPC status', () => {
   const ours = GrpcMetadata.fromFields(FIELDS);
 
-  it('answers as that of grpc-js', () => {
+  it('returns the same as that of grpc-js', () => {
     for (const key of [
       'retry-after',
       'Retry-After',
@@ -43,7 +43,7 @@ describe('the metadata of a gRPC status', () => {
     expect(ours.toHttp2Headers()).toEqual(theirs().toHttp2Headers());
   });
 
-  it('can be changed and copied as that of grpc-js', () => {
+  it('can be changed and copied like that of grpc-js', () => {
     const [copy, copyOfTheirs] = [ours.clone(), theirs().clone()];
     for (const metadata of [copy, copyOfTheirs]) {
       metadata.set('X-New', 'c');
@@ -57,7 +57,7 @@ describe('the metadata of a gRPC status', () => {
     expect(copy.toJSON()).toEqual(copyOfTheirs.toJSON());
   });
 
-  it('goes into one of grpc-js, and takes one', () => {
+  it('can be merged into that of grpc-js, and the reverse', () => {
     const real = new Metadata();
     real.merge(ours as unknown as Metadata);
     expect(real.toJSON()).toEqual(theirs().toJSON());
@@ -66,7 +66,7 @@ describe('the metadata of a gRPC status', () => {
     expect(own.toJSON()).toEqual(ours.toJSON());
   });
 
-  it('refuses what gRPC cannot carry, and leaves out what came so', () => {
+  it('refuses data that gRPC cannot carry, and leaves out such data that was received', () => {
     const metadata = new GrpcMetadata();
     expect(() => metadata.set('a b', 'c')).toThrow(TypeError);
     expect(() => metadata.set('a', 'ü')).toThrow(TypeError);

@@ -1,7 +1,7 @@
 /** Text; or bytes, if and only if the key ends in `-bin`. */
 export type GrpcMetadataValue = string | Buffer;
 
-/** Headers or trailers as HTTP/2 brings them. */
+/** Headers or trailers as HTTP/2 delivers them. */
 export type GrpcFields = Readonly<Record<string, string | string[] | undefined>>;
 
 /** The argument of `merge`: this class, or the `Metadata` of grpc-js. */
@@ -9,20 +9,19 @@ export interface Mergeable {
   toJSON(): Readonly<Record<string, readonly GrpcMetadataValue[]>>;
 }
 
-/** They are the status itself, which has its own place. */
+/** These entries are the status itself, which has fields of its own. */
 const STATUS_KEYS: ReadonlySet<string> = new Set(['grpc-status', 'grpc-message']);
 
 /**
- * The metadata of a gRPC status, with the interface of grpc-js's `Metadata`, method by method, so that code which reads one
- * reads the other (grpc-js itself may send it on); a class of its own because services that only call need no grpc-js.
- * Keys are in lower case.
+ * The metadata of a gRPC status, with the interface of grpc-js's `Metadata`, method by method, so that the same code reads both, and
+ * grpc-js can send it. It is a separate class, because services that only call do not need grpc-js. Keys are in lower case.
  */
 export class GrpcMetadata {
-  /** Under this name grpc-js looks into what it merges. */
+  /** The property that grpc-js reads in `merge`. */
   readonly internalRepr = new Map<string, GrpcMetadataValue[]>();
   #options: object = {};
 
-  /** Trailers, without the status, without headers that are not metadata. */
+  /** Creates metadata from trailers, without the status and without headers that are not metadata. */
   static fromFields(fields: GrpcFields): GrpcMetadata {
     const metadata = new GrpcMetadata();
     for (const [key, values] of Object.entries(fields)) {
@@ -32,7 +31,7 @@ export class GrpcMetadata {
     return metadata;
   }
 
-  /** All values of the key; empty: there is none. */
+  /** All values of the key; empty if it has none. */
   get(key: string): GrpcMetadataValue[] {
     return this.internalRepr.get(key.toLowerCase()) ?? [];
   }
@@ -44,12 +43,12 @@ export class GrpcMetadata {
     return first;
   }
 
-  /** Replaces all values of the key. Throws a TypeError for what gRPC cannot carry. */
+  /** Replaces all values of the key. Throws a TypeError for data that gRPC cannot carry. */
   set(key: string, value: GrpcMetadataValue): void {
     this.internalRepr.set(checked(key, value), [value]);
   }
 
-  /** Throws a TypeError for what gRPC cannot carry. */
+  /** Throws a TypeError for data that gRPC cannot carry. */
   add(key: string, value: GrpcMetadataValue): void {
     const name = checked(key, value);
     const values = this.internalRepr.get(name);
@@ -68,14 +67,14 @@ export class GrpcMetadata {
     return copy;
   }
 
-  /** Adds all values of the other one. */
+  /** Adds all values of the other metadata. */
   merge(other: Mergeable): void {
     for (const [key, values] of Object.entries(other.toJSON())) {
       this.internalRepr.set(key, [...(this.internalRepr.get(key) ?? []), ...values]);
     }
   }
 
-  /** Kept so that they can be read; they have no effect here. */
+  /** Stored so that they can be read; they have no effect here. */
   setOptions(options: object): void {
     this.#options = options;
   }
@@ -101,7 +100,7 @@ export class GrpcMetadata {
 function valuesIn(key: string, values: string | string[]): readonly GrpcMetadataValue[] {
   const texts = typeof values === 'string' ? [values] : values;
   if (!key.endsWith('-bin')) return texts;
-  // several values of one key may come in one field; those of gRPC itself have one
+  // one field may contain several values of a key; fields of gRPC itself have one value
   const each = key.startsWith('grpc-') ? texts : texts.flatMap((text) => text.split(','));
   return each.map((text) => Buffer.from(text.trim(), 'base64'));
 }
@@ -115,7 +114,7 @@ function checked(key: string, value: GrpcMetadataValue): string {
 }
 
 function flawIn(key: string, value: GrpcMetadataValue): string | null {
-  if (!/^[0-9a-z_.-]+$/.test(key)) return `${JSON.stringify(key)} is no name of gRPC metadata.`;
+  if (!/^[0-9a-z_.-]+$/.test(key)) return `${JSON.stringify(key)} is not a valid name of gRPC metadata.`;
   if (key.endsWith('-bin') !== (typeof value !== 'string'))
     return `The gRPC metadata ${key} is ${typeof value === 'string' ? 'bytes, a Buffer' : 'text'}.`;
   return typeof value === 'string' && !/^[ -~]*$/.test(value)

@@ -2,17 +2,17 @@ import { constants } from 'node:http2';
 import type { ClientHttp2Stream } from 'node:http2';
 import type { Time, Timer } from '@rollcall/core';
 
-/** A tenth of what nghttp2 takes at once, … */
+/** A tenth of the burst that nghttp2 allows, … */
 const AT_ONCE = 100;
-/** … and a little less than it takes in the long run. */
+/** … and slightly below its long-term rate. */
 const PER_SECOND = 20;
 const SWEEP_MS = 1_000;
 
 /**
- * Ends streams of one connection that are no longer awaited, no faster than servers take it: one whose client resets
- * many streams ends the connection, and all calls on it with it (CVE-2023-44487; nghttp2, and so Node, takes 1,000 and
- * then 33 a second, and Envoy counts those that are reset within their first second). Beyond that a call with one
- * answer continues unread; its server knows its deadline. What is left after a second is reset as the budget allows.
+ * Ends streams of one connection that are no longer needed, no faster than servers allow: a server whose client resets many streams ends
+ * the connection and all calls on it (CVE-2023-44487; nghttp2, and so Node, takes 1,000 and then 33 a second, and Envoy counts those that
+ * are reset within their first second). Beyond that rate, a call with one answer continues unread; its server knows its deadline. Streams
+ * that remain after a second are reset as the budget allows.
  */
 export class StreamResets {
   readonly #time: Time;
@@ -29,7 +29,7 @@ export class StreamResets {
     this.#at = time.now();
   }
 
-  /** `mayRunOut`: it has one answer, which may arrive unread. */
+  /** `mayRunOut`: the stream has one answer, which may arrive unread. */
   cancel(stream: ClientHttp2Stream, mayRunOut: boolean): void {
     if (stream.destroyed) return;
     if (this.#withdraw()) return stream.close(constants.NGHTTP2_CANCEL);
@@ -38,7 +38,7 @@ export class StreamResets {
     this.#onExhausted();
   }
 
-  /** The connection is over. */
+  /** The connection has ended. */
   stop(): void {
     this.#timer?.cancel();
     this.#timer = null;

@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Writable } from 'node:stream';
 import { framed } from './frame.js';
 
-/** Messages that come one after the other: an Observable of RxJS is one. */
+/** A sequence of messages; an Observable of RxJS is one. */
 export interface MessageSource<Message> {
   subscribe(observer: { next(message: Message): void; error(error: unknown): void; complete(): void }): {
     unsubscribe(): void;
@@ -13,13 +13,12 @@ export function isMessageSource(value: unknown): value is MessageSource<unknown>
   return typeof value === 'object' && value !== null && 'subscribe' in value && typeof value.subscribe === 'function';
 }
 
-/** The most bytes that may wait to be written: the source of messages cannot be slowed down. */
+/** The maximum number of bytes that may wait to be written: the source of messages cannot be slowed down. */
 const MAX_WAITING_BYTES = 16_777_216;
 
 /**
- * The messages of one request, each written as it comes. The source is subscribed to once, when the connection is
- * there, in the AsyncLocalStorage of the call; from then on the request cannot be repeated, as sent messages are not
- * kept.
+ * The messages of one request, each written as it arrives. The upload subscribes to the source once the connection is open, in the
+ * AsyncLocalStorage of the call; from then on the request cannot be repeated, since sent messages are not kept.
  */
 export class GrpcUpload {
   readonly #messages: MessageSource<unknown>;
@@ -33,14 +32,13 @@ export class GrpcUpload {
     this.#serialize = serialize;
   }
 
-  /** Then it cannot be sent once more. */
+  /** True once it has subscribed; then it cannot be sent again. */
   get isBegun(): boolean {
     return this.#stage !== 'waiting';
   }
 
   /**
-   * `spoiled` is called at most once, after `begin` has returned: the source failed, a message was wrong, or they come
-   * too fast.
+   * `spoiled` is called at most once, after `begin` has returned: the source failed, a message was invalid, or messages arrive too fast.
    */
   begin(stream: Writable, onError: (cause: unknown) => void): void {
     this.#stage = 'flowing';
@@ -58,9 +56,7 @@ export class GrpcUpload {
     });
   }
 
-  /**
-   * Nothing is written any more, and the source is left alone. Does nothing before `begin`: another attempt may follow.
-   */
+  /** Stops writing and unsubscribes from the source. A no-op before `begin`: another attempt may follow. */
   end(): void {
     if (this.#stage !== 'flowing') return;
     this.#stage = 'over';
@@ -85,13 +81,13 @@ export class GrpcUpload {
       },
     });
     this.#subscription = subscription;
-    // it may have been over before it returned
+    // the source may have completed synchronously
     if (this.#stage !== 'flowing') subscription.unsubscribe();
   }
 
   #write(stream: Writable, message: unknown): void {
     if (stream.writableLength > MAX_WAITING_BYTES) {
-      throw new Error(`more than ${MAX_WAITING_BYTES} bytes wait to be written: hand in the messages more slowly`);
+      throw new Error(`more than ${MAX_WAITING_BYTES} bytes wait to be written: send the messages more slowly`);
     }
     if (!stream.destroyed) stream.write(framed(this.#serialize(message)));
   }

@@ -12,16 +12,15 @@ export interface HttpConnectParts {
   readonly target: Target;
   readonly connecting: Connecting;
   readonly time: Time;
-  /** Begins to open a socket. */
+  /** Starts to open a socket. */
   open(): Socket;
 }
 
 type Done = (result: { readonly socket: Socket } | { readonly failure: Failure }) => void;
 
 /**
- * Opens one usable connection: connected, and the identity of its peer checked. While it is late, further sockets are tried
- * in parallel, since a packet that was lost is only repeated after seconds; the first usable one is taken. Calls `done`
- * once.
+ * Opens one usable connection: connected, and the identity of its peer checked. While it is late, further sockets are tried in parallel,
+ * since a lost packet is repeated only after seconds; the first usable one wins. Calls `done` once.
  */
 export function openHttp(parts: HttpConnectParts, done: Done): void {
   new HttpConnect(parts, done).start();
@@ -84,7 +83,7 @@ class HttpConnect {
     this.#end({ socket });
   }
 
-  /** A refused connection or another listener is certain; after other failures another socket may still get through. */
+  /** A refused connection or another process at the address is certain; after other failures another socket may still succeed. */
   #failed(socket: Socket, failure: Failure): void {
     this.#sockets.delete(socket);
     socket.destroy();
@@ -93,7 +92,7 @@ class HttpConnect {
   }
 
   #end(result: Parameters<Done>[0]): void {
-    // the identity check may report the end of a socket that came too late
+    // the identity check may report the end of a socket that was too late
     if (this.#isOver) return;
     this.#isOver = true;
     this.#timer.cancel();

@@ -8,15 +8,15 @@ import { headerOf, HttpAnswer } from './response.js';
 import type { BodySource, HttpHead, RawHeaders } from './response.js';
 import { Upload } from './upload.js';
 
-/** Undici takes more than its types allow: a Blob, and whatever can be iterated. */
+/** Undici accepts more than its types allow: a Blob, and any iterable. */
 type Body = NonNullable<Dispatcher.DispatchOptions['body']> | null;
 
 export interface ExchangeParts {
   readonly sink: Sink;
   readonly time: Time;
-  /** Bodies of a known length up to this are read whole. */
+  /** Bodies with a known length up to this are read completely. */
   readonly bufferedBytes: number;
-  /** True if the request names its instance, so that 421 means that another one answered. */
+  /** True if the request contains the id of its instance, so that 421 means that another one answered. */
   readonly isDirected: boolean;
 }
 
@@ -30,18 +30,18 @@ const REFUSALS: Readonly<Record<number, FailureKind>> = {
 const MISDIRECTED = 421;
 const LAST_STATUS = 599;
 const BODILESS = new Set([204, 205, 304]);
-/** A later time is not believed. */
+/** A later time is ignored. */
 const MAX_RETRY_AFTER_MS = 300_000;
 const NO_TRAILERS: RawHeaders = [];
 
-/** The codes of undici if the request itself was wrong, or its body broke off: not a fault of the instance. */
-const OWN_FAULTS: ReadonlySet<string> = new Set([
+/** Error codes of undici if the request itself was invalid, or its body broke off: these do not count against the instance. */
+const REQUEST_ERROR_CODES: ReadonlySet<string> = new Set([
   'UND_ERR_INVALID_ARG',
   'UND_ERR_NOT_SUPPORTED',
   'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
 ]);
 
-/** How undici reports to its requests that there is no connection. */
+/** The error with which undici reports to its requests that there is no connection. */
 export class ConnectError extends Error {
   readonly failure: Failure;
 
@@ -52,11 +52,10 @@ export class ConnectError extends Error {
 }
 
 /**
- * One request on its way. A short response is read completely before it is delivered, so that a truncated one can
- * still be retried. A long response, or one without a length (an event stream), is delivered when its headers have
- * arrived and is read at the consumer's pace.
+ * One request under way. A short response is read completely before it is delivered, so that a truncated one can still be retried. A long
+ * response, or one without a length (an event stream), is delivered when its headers have arrived and is read at the consumer's pace.
  *
- * It has undici's older handler interface, which its core calls without a wrapper and with the headers as they came.
+ * * * It implements undici's older handler interface, which the core of undici calls without a wrapper and with the raw headers.
  */
 export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHandler {
   openedAt: number | null = null;
@@ -90,7 +89,7 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
     this.#abort?.(new Error('cancelled'));
   }
 
-  // ---- the rest of an answer that was handed over --------------------------------------------------------------------
+  // ---- the body of a delivered answer ---------------------------------------------------------------------------------
 
   resume(): void {
     this.#resume?.();
@@ -104,10 +103,10 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
 
   onConnect(abort: (reason?: Error) => void): void {
     this.#abort = abort;
-    // to abort here would close the connection, which is as good as ever
+    // aborting here would close the connection, which can still be used
     if (this.#isOver) throw new Error('cancelled before it was sent');
     this.isSent = true;
-    // else it was sent within `begin`, on a connection that was open
+    // otherwise it was sent within `begin`, on an open connection
     if (this.#isBegun) this.openedAt = this.#parts.time.now();
   }
 
@@ -153,11 +152,11 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
     else void Promise.resolve().then(() => this.#fail(this.#failureOf(cause)));
   }
 
-  /** The answer is there. */
+  /** Delivers a complete answer, or its head. */
   #hand(answer: HttpAnswer): void {
     const { status, headers } = answer.head;
     const kind = REFUSALS[status];
-    // with this header it speaks of what it called itself: that is an answer
+    // this header marks a reply about another call that the instance made, so it is an answer
     if (kind !== undefined && headerOf(headers, ERROR_KEY) === null) {
       return this.#fail(refusal(kind, answer, this.#parts.time));
     }
@@ -166,10 +165,10 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
     this.#parts.sink.last(answer);
   }
 
-  /** Whatever its body is, and however long: it is not read. */
+  /** Fails without reading the body, whatever its length. */
   #refuse(failure: Failure): true {
     this.#fail(failure);
-    this.#abort?.(new Error('the answer is not wanted'));
+    this.#abort?.(new Error('the answer is not needed'));
     return true;
   }
 
@@ -185,19 +184,19 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
     if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return STOPPED;
     const broken = this.#upload?.error ?? null;
     if (broken !== null) return { kind: 'spoiled', cause: broken };
-    if (OWN_FAULTS.has(code)) return { kind: 'spoiled', cause: error };
+    if (REQUEST_ERROR_CODES.has(code)) return { kind: 'spoiled', cause: error };
     if (this.#abort === null) return connectFailure(error);
     return { kind: isGarbled(error) ? 'garbled' : 'closed', cause: error };
   }
 }
 
-/** The answer is not of the protocol, or its head is larger than Node takes in (`--max-http-header-size`). */
+/** True if the answer is not HTTP, or its head is larger than Node allows (`--max-http-header-size`). */
 function isGarbled(error: Error): boolean {
-  // undici 7.30 means to give its parser's errors a code, and gives them none
+  // undici 7.30 intends a code for the errors of its parser, but sets none
   return error.name === 'HTTPParserError' || codeOf(error) === 'UND_ERR_HEADERS_OVERFLOW';
 }
 
-/** Undici reads it as UTF-8; a Response takes no more than latin1, and controls belong in no log. */
+/** Undici decodes the text as UTF-8; a Response accepts only latin1, and control characters must not reach a log. */
 function reasonOf(statusText: string): string {
   return /^[\t -~\u00A0-\u00FF]*$/.test(statusText) ? statusText : '';
 }
@@ -213,15 +212,15 @@ function refusal(kind: FailureKind, answer: HttpAnswer, time: Time): Failure {
   };
 }
 
-/** `Retry-After` in ms: seconds or a date (RFC 9110, 10.2.3). Null for none, and for what is not believed. */
+/** `Retry-After` in ms: seconds or a date (RFC 9110, 10.2.3). Null if it is missing, invalid or too large. */
 function retryAfterOf(text: string | null, time: Time): number | null {
   if (text === null) return null;
-  if (/^\d+$/.test(text)) return believed(Number(text) * 1_000);
+  if (/^\d+$/.test(text)) return plausibleDelay(Number(text) * 1_000);
   if (!text.endsWith(' GMT')) return null; // it would make something of anything
   // eslint-disable-next-line no-restricted-globals -- it asks no clock
-  return believed(Math.max(0, Date.parse(text) - time.wall()));
+  return plausibleDelay(Math.max(0, Date.parse(text) - time.wall()));
 }
 
-function believed(ms: number): number | null {
+function plausibleDelay(ms: number): number | null {
   return ms <= MAX_RETRY_AFTER_MS ? ms : null;
 }

@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { systemTime } from '@rollcall/core';
 import type { Source, Time } from '@rollcall/core';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { KeptSink, targetOf, TERMS } from '../transport.fixture.js';
+import { RecordingSink, targetOf, TERMS } from '../transport.fixture.js';
 import type { Settled } from '../transport.fixture.js';
 import type { Channel } from '../transport.js';
 import { HttpTransport } from './http.js';
@@ -12,14 +12,14 @@ import type { HttpRequest } from './message.js';
 import { HttpAnswer } from './response.js';
 import { Upload } from './upload.js';
 
-/** The reaction to the n-th request of a connection, in bytes: HTTP servers are too well behaved to fail like this. */
+/** The reaction to the n-th request of a connection, in bytes: an HTTP server would not produce such faults. */
 type Wire = (socket: Socket, nth: number) => void;
 
 interface Line {
   readonly channel: Channel<HttpRequest>;
-  /** Connections that were opened. */
+  /** The number of opened connections. */
   readonly connections: () => number;
-  /** Requests that came, as text. */
+  /** The received requests, as text. */
   readonly received: readonly string[];
 }
 
@@ -49,7 +49,7 @@ async function wired(wire: Wire, time: Time = systemTime, source: Source = 'api'
 }
 
 function ask(channel: Channel<HttpRequest>, request: Partial<HttpRequest> = {}): Promise<Settled> {
-  const sink = new KeptSink();
+  const sink = new RecordingSink();
   channel.send({ method: 'GET', path: '/', headers: [], body: null, ...request }, TERMS, sink);
   return sink.settled;
 }
@@ -79,7 +79,7 @@ describe('a kept connection', () => {
     expect(connections()).toBe(1);
   });
 
-  it('is closed sooner than a server that announces it closes it', async () => {
+  it('is closed earlier than its server announced to close it', async () => {
     const brief = 'HTTP/1.1 200 OK\r\nkeep-alive: timeout=2\r\ncontent-length: 2\r\n\r\nok';
     const { channel, connections } = await wired((socket) => socket.write(brief));
     await ask(channel);
@@ -89,12 +89,12 @@ describe('a kept connection', () => {
 });
 
 describe('a new connection', () => {
-  it('fails no request if the peer sends nothing: requests keep waiting for it', async () => {
+  it('fails no request if the peer sends no data: requests continue to wait for it', async () => {
     const { channel, connections } = await wired(() => {}, systemTime, 'native');
     let ended = 0;
     for (let count = 0; count < 3; count += 1) void ask(channel).then(() => (ended += 1));
     await expect.poll(() => channel.stall?.kind).toBe('unreachable');
-    // a fresh one is tried beside it
+    // a new one is tried beside it
     await expect.poll(() => connections()).toBe(2);
     expect(ended).toBe(0);
   });
@@ -108,53 +108,47 @@ describe('an answer that', () => {
       (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'),
     ],
     ['never begins', (socket: Socket) => socket.end()],
-  ])('%s is none', async (_name, wire) => {
+  ])('%s is not delivered', async (_name, wire) => {
     expect((await ask((await wired(wire)).channel)).failure?.kind).toBe('closed');
   });
 
   it.each([
-    ['is of another protocol', (socket: Socket) => socket.write('220 mail.example ESMTP ready\r\n')],
+    ['belongs to another protocol', (socket: Socket) => socket.write('220 mail.example ESMTP ready\r\n')],
     [
       'has a head without end',
       (socket: Socket) => socket.write(`HTTP/1.1 200 OK\r\nx-long: ${'x'.repeat(20_000)}\r\n\r\n`),
     ],
-    [
-      'has a length that is no number',
-      (socket: Socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: ab\r\n\r\nab'),
-    ],
+    ['has an invalid length', (socket: Socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: ab\r\n\r\nab')],
   ])('%s is garbled', async (_name, wire) => {
     expect((await ask((await wired(wire)).channel)).failure?.kind).toBe('garbled');
   });
 
-  it('sends more than it announced does not affect the next one', async () => {
+  it('that is longer than announced does not affect the next one', async () => {
     const { channel, connections } = await wired((socket) => socket.write(`${OK}${OK}`));
     expect(await textOf(await ask(channel))).toBe('ok');
     expect(await textOf(await ask(channel))).toBe('ok');
     expect(connections()).toBe(2);
   });
 
-  it('begins with 100 or 103 is the one after it', async () => {
+  it('with an interim head of 100 or 103 is the response after it', async () => {
     const { channel } = await wired((socket) => socket.write(`HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n${OK}`));
     expect(await textOf(await ask(channel))).toBe('ok');
   });
 
-  it.each([600, 700, 999])(
-    'has the status %i, which there is not, is garbled, and its connection is closed',
-    async (status) => {
-      const { channel, connections } = await wired((socket) =>
-        socket.write(`HTTP/1.1 ${status} Odd\r\ncontent-length: 9000\r\n\r\nx`),
-      );
-      const { failure } = await ask(channel);
-      expect(failure).toMatchObject({ kind: 'garbled', cause: { message: `HTTP status ${status}` } });
-      await ask(channel);
-      expect(connections()).toBe(2);
-    },
-  );
+  it.each([600, 700, 999])('with the invalid status %i is garbled, and its connection is closed', async (status) => {
+    const { channel, connections } = await wired((socket) =>
+      socket.write(`HTTP/1.1 ${status} Odd\r\ncontent-length: 9000\r\n\r\nx`),
+    );
+    const { failure } = await ask(channel);
+    expect(failure).toMatchObject({ kind: 'garbled', cause: { message: `HTTP status ${status}` } });
+    await ask(channel);
+    expect(connections()).toBe(2);
+  });
 
   it.each([
     ['control characters', '\u0001\u0002bad'],
-    ['characters that no Response can have', '日本'],
-  ])('gives a reason with %s has none', async (_name, reason) => {
+    ['characters that are invalid in a Response', '日本'],
+  ])('with %s in its reason has no reason', async (_name, reason) => {
     const { channel } = await wired((socket) => socket.write(`HTTP/1.1 200 ${reason}\r\ncontent-length: 2\r\n\r\nok`));
     const [answer] = (await ask(channel)).values;
     const response = (answer as HttpAnswer).response(1_000);
@@ -162,9 +156,9 @@ describe('an answer that', () => {
   });
 
   it.each([
-    ['ends with more trailers than can be', (socket: Socket) => socket.write(`0\r\nx: ${'v'.repeat(20_000)}\r\n\r\n`)],
+    ['has too many trailers', (socket: Socket) => socket.write(`0\r\nx: ${'v'.repeat(20_000)}\r\n\r\n`)],
     ['breaks off while it is read', (socket: Socket) => socket.resetAndDestroy()],
-  ])('%s fails its reader with TRANSPORT', async (_name, end) => {
+  ])('that %s fails its reader with TRANSPORT', async (_name, end) => {
     const sockets: Socket[] = [];
     const { channel } = await wired((socket) => {
       sockets.push(socket);
@@ -211,7 +205,7 @@ describe('a request', () => {
     expect(body.isStarted).toBe(false);
   });
 
-  it('fails by its sender, not by the instance, if its body breaks off', async () => {
+  it('fails because of its sender, not of the instance, if its body breaks off', async () => {
     const { channel } = await wired(() => {});
     const body = new Upload(
       (async function* () {
@@ -225,7 +219,7 @@ describe('a request', () => {
   });
 
   it.each([
-    ['a body shorter than it says', { method: 'POST', headers: ['content-length', '9'], body: new Upload(['x']) }],
+    ['a body shorter than announced', { method: 'POST', headers: ['content-length', '9'], body: new Upload(['x']) }],
     ['a header that cannot be sent', { headers: ['x-a', 'b\r\nc: d'] }],
     ['a path that cannot be sent', { path: '/a b' }],
   ])('with %s is spoiled', async (_name, request) => {
@@ -242,8 +236,8 @@ describe('a request', () => {
   });
 });
 
-describe('an instance that is gone', () => {
-  it('may finish the answer it is giving, and is then let go', async () => {
+describe('a removed instance', () => {
+  it('may finish its current answer, and its connection is then closed', async () => {
     let socketOf: Socket | null = null;
     const { channel } = await wired((socket) => {
       socketOf = socket;

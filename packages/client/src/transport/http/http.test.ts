@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { systemTime } from '@rollcall/core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { transportContract } from '../contract.js';
-import { httpToy, KeptSink, targetOf, TERMS } from '../transport.fixture.js';
+import { httpToy, RecordingSink, targetOf, TERMS } from '../transport.fixture.js';
 import type { Settled } from '../transport.fixture.js';
 import type { Channel } from '../transport.js';
 import { HttpTransport } from './http.js';
@@ -24,7 +24,7 @@ transportContract<HttpRequest>('http', {
 
 type Script = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** The way to a server that follows the script. */
+/** A channel to a server that follows the script. */
 async function scripted(script: Script, isNative = false): Promise<Channel<HttpRequest>> {
   const server = createServer(script);
   server.listen(0, '127.0.0.1');
@@ -40,7 +40,7 @@ async function scripted(script: Script, isNative = false): Promise<Channel<HttpR
 }
 
 function ask(channel: Channel<HttpRequest>, request: Partial<HttpRequest> = {}): Promise<Settled> {
-  const sink = new KeptSink();
+  const sink = new RecordingSink();
   channel.send({ method: 'GET', path: '/', headers: [], body: null, ...request }, TERMS, sink);
   return sink.settled;
 }
@@ -69,13 +69,13 @@ describe('an HTTP answer', () => {
     expect(await response.text()).toBe('gone');
   });
 
-  it('without a body is one without a body', async () => {
+  it('without a body has a Response without a body', async () => {
     const channel = await scripted((request, response) => response.writeHead(request.url === '/204' ? 204 : 200).end());
     expect(responseOf(await ask(channel, { path: '/204' })).body).toBeNull();
     expect(await responseOf(await ask(channel, { method: 'HEAD' })).text()).toBe('');
   });
 
-  it('does not count if it is cut short: the call can be retried', async () => {
+  it('does not count if it is truncated: the call can be retried', async () => {
     const channel = await scripted((request, response) => {
       response.writeHead(200, { 'content-length': '100' }).write('half');
       setImmediate(() => request.socket.destroy());
@@ -110,7 +110,7 @@ describe('an HTTP answer', () => {
     await expect(responseOf(await ask(channel)).text()).rejects.toThrow();
   });
 
-  it('frees the connection if its body is not wanted', async () => {
+  it('frees the connection if its body is not needed', async () => {
     let connections = 0;
     const channel = await scripted((request, response) => {
       request.socket.once('close', () => (connections += 1));
@@ -170,7 +170,7 @@ describe('an HTTP request', () => {
     expect(paths).toEqual(['/.well-known/rollcall/heartbeat-1']);
   });
 
-  it('is not sent to a server that knows no such question', async () => {
+  it('is not sent to a server that does not know the identity check', async () => {
     const paths: (string | undefined)[] = [];
     const channel = await scripted((request, response) => {
       paths.push(request.url);

@@ -6,7 +6,7 @@ import type { Protocol, Time } from '@rollcall/core';
 import type { Pool } from 'undici';
 import { Connecting } from '../connecting.js';
 import { hasIdentity } from '../identity.js';
-import { SecureWay } from '../tls.js';
+import { TlsConnector } from '../tls.js';
 import { failed, STOPPED } from '../transport.js';
 import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from '../transport.js';
 import { openHttp } from './connect.js';
@@ -15,18 +15,18 @@ import { headersWith } from './message.js';
 import type { HttpRequest } from './message.js';
 
 export interface HttpOptions {
-  /** Connections to each instance at most. */
+  /** The maximum number of connections to each instance. */
   readonly connections: number;
-  /** After this time a connection that is not open, identity check included, makes its calls go elsewhere, ms. */
+  /** The time after which a connection that is not open, identity check included, makes its calls use other instances, ms. */
   readonly connectTimeoutMs: number;
-  /** Answers up to this size are read whole before the call ends. */
+  /** Answers up to this size are read completely before the call ends. */
   readonly bufferedBytes: number;
 }
 
-/** The part of undici that is used. */
+/** The used part of undici. */
 type Undici = Pick<typeof import('undici'), 'Pool'>;
 
-/** Between two pieces of a body, ms. */
+/** The longest time between two chunks of a body, ms. */
 const BODY_IDLE_MS = 30_000;
 const KEEP_ALIVE_MS = 10_000;
 
@@ -42,14 +42,14 @@ export class HttpTransport implements Transport<HttpRequest> {
   readonly protocol: Protocol = 'http';
   readonly #time: Time;
   readonly #options: HttpOptions;
-  readonly #secure: SecureWay;
+  readonly #secure: TlsConnector;
   readonly #channels = new Set<HttpChannel>();
-  /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
+  /** Connections are opened in this context, so that none keeps the AsyncLocalStorage of the call that needed it first. */
   readonly #home = new AsyncResource('rollcall.http');
   #isClosed = false;
   #undici: Undici | null = null;
 
-  constructor(time: Time, options: HttpOptions, secure = new SecureWay()) {
+  constructor(time: Time, options: HttpOptions, secure = new TlsConnector()) {
     this.#time = time;
     this.#options = options;
     this.#secure = secure;
@@ -108,7 +108,7 @@ export class HttpTransport implements Transport<HttpRequest> {
   }
 }
 
-function openSocket({ endpoint }: Target, secure: SecureWay): Socket {
+function openSocket({ endpoint }: Target, secure: TlsConnector): Socket {
   const { host, port } = endpoint;
   const socket = endpoint.tls ? secure.connect(endpoint, 'http/1.1') : connect({ host, port });
   return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
@@ -118,7 +118,7 @@ interface ChannelParts {
   readonly time: Time;
   readonly connecting: Connecting;
   readonly bufferedBytes: number;
-  /** Null: the library is not loaded. */
+  /** Null: the library is not loaded yet. */
   open(): Pool | null;
   onRetired(): void;
 }

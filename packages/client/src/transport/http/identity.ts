@@ -3,13 +3,12 @@ import type { Socket } from 'node:net';
 import { identityFailure } from '../identity.js';
 import type { Failure, Target } from '../transport.js';
 
-/** An answer is a few lines. */
+/** The maximum size of an answer, which has a few lines. */
 const MAX_CHARACTERS = 16_384;
 
 /**
- * Checks the identity of the peer of a fresh connection, before it is used otherwise: a foreign server would ignore a header
- * and execute the request. `done` is called once, with null if it is the one; then the connection is as if nothing had
- * been said on it.
+ * Checks the identity of the peer of a fresh connection, before its first request: a server without Rollcall would ignore the header and
+ * execute the request. `done` is called once, with null if the peer is the expected instance; then the connection can be used as a new one.
  */
 export function askIdentity(socket: Socket, target: Target, done: (failure: Failure | null) => void): void {
   let text = '';
@@ -39,14 +38,11 @@ function goodbye(target: Target): Failure {
 
 interface IdentityAnswer {
   readonly body: unknown;
-  /** True if the connection may be used further. */
+  /** True if the connection can be used for requests. */
   readonly isKept: boolean;
 }
 
-/**
- * Null: it is not complete. Everything but status 200 with a body of a known length counts as an answer of another
- * process.
- */
+/** Null: the answer is not complete. Any other answer than status 200 with a body of known length counts as that of another process. */
 function readAnswer(text: string): IdentityAnswer | null {
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return null;

@@ -14,11 +14,11 @@ describe('an HTTP request', () => {
 
   it('has its path normalised and cannot be led to another host', async () => {
     expect((await httpRequest('/a/../b c#part')).path).toBe('/b%20c');
-    expect(() => httpRequest('//evil.example/x')).toThrow('begins with one slash');
-    expect(() => httpRequest('http://evil.example/x')).toThrow('begins with one slash');
+    expect(() => httpRequest('//evil.example/x')).toThrow('has to begin with one slash');
+    expect(() => httpRequest('http://evil.example/x')).toThrow('has to begin with one slash');
   });
 
-  it('keeps the caller’s headers, but not those of the connection', async () => {
+  it('keeps the headers of the caller, except those of the connection', async () => {
     const headers = {
       'X-Trace': '1',
       host: 'evil',
@@ -30,12 +30,12 @@ describe('an HTTP request', () => {
     expect(() => httpRequest('/', { headers: { 'x-a': 'b\r\nc: d' } })).toThrow(TypeError);
   });
 
-  it('refuses what is no method, and a body where there is none', () => {
-    expect(() => httpRequest('/', { method: 'GET /x' })).toThrow('no HTTP method');
+  it('refuses an invalid method, and a body where none is allowed', () => {
+    expect(() => httpRequest('/', { method: 'GET /x' })).toThrow('not an HTTP method');
     expect(() => httpRequest('/', { method: 'get', body: 'x' })).toThrow('has no body');
   });
 
-  it('turns every body but a stream into something that can be sent again, with its type', async () => {
+  it('converts every body except a stream to one that can be sent again, with its type', async () => {
     const text = await httpRequest('/', { method: 'POST', body: 'x' });
     expect(text).toMatchObject({ body: 'x', headers: ['content-type', 'text/plain;charset=UTF-8'] });
     const form = await httpRequest('/', { method: 'POST', body: new URLSearchParams({ a: '1 2' }) });
@@ -45,7 +45,7 @@ describe('an HTTP request', () => {
     expect(own.headers).toEqual(['content-type', 'application/json']);
     const stream = await httpRequest('/', { method: 'POST', body: new Blob(['x']).stream() });
     expect([text, form, own, stream].map(isOnce)).toEqual([false, false, false, true]);
-    // reading has not begun, so it can still go elsewhere
+    // reading has not begun, so the request can still move to another instance
     expect(isRepeatable(stream)).toBe(true);
     for await (const _ of stream.body as Upload) break;
     expect([text, form, own, stream].map(isRepeatable)).toEqual([true, true, true, false]);
@@ -57,7 +57,7 @@ describe('an HTTP request', () => {
     expect(requests.map(isIdempotent)).toEqual([true, true, true, true, true, false, false, false]);
   });
 
-  it('keeps its statistics by method and first segment', async () => {
+  it('has the method and the first path segment as the name for statistics', async () => {
     const routes = ['/orders/7', '/orders?x=1', '/orders', '/'].map(async (path) => routeOf(await httpRequest(path)));
     expect(await Promise.all(routes)).toEqual(['GET /orders', 'GET /orders', 'GET /orders', 'GET /']);
   });

@@ -3,17 +3,17 @@ import type { Carrier } from '../tracing.js';
 import type { Target, Terms } from '../transport.js';
 import { Upload } from './upload.js';
 
-/** One HTTP request, ready to be tried. */
+/** One HTTP request, prepared for any number of attempts. */
 export interface HttpRequest {
   readonly method: string;
-  /** Path and query. */
+  /** The path and the query. */
   readonly path: string;
-  /** Names and values in turn. */
+  /** Names and values, alternating. */
   readonly headers: readonly string[];
   readonly body: string | Uint8Array | Upload | Blob | FormData | null;
 }
 
-/** The idempotent methods (RFC 9110, 9.2.2), but TRACE. */
+/** The idempotent methods (RFC 9110, 9.2.2), except TRACE. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
 export function isIdempotent(request: HttpRequest): boolean {
@@ -25,12 +25,12 @@ export function isRepeatable(request: HttpRequest): boolean {
   return !(request.body instanceof Upload && request.body.isStarted);
 }
 
-/** Has it a body that can be read only once? Then an attempt that has begun to send it is never given up for another. */
+/** True if the body can be read only once. Then an attempt that has begun to send it is never replaced by another. */
 export function isOnce(request: HttpRequest): boolean {
   return request.body instanceof Upload;
 }
 
-/** Belong to the connection, or to this client: a caller's are left out. */
+/** Headers of the connection or of this client: those of a caller are left out. */
 export const OWN_HEADERS: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
@@ -45,8 +45,8 @@ export const OWN_HEADERS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * `fetch`'s arguments as a request. Bodies that `fetch` would turn into bytes are turned into bytes, so that they can be sent again.
- * Throws, or rejects with, what `fetch` would: a TypeError with the cause.
+ * Converts the arguments of `fetch` to a request. Bodies that `fetch` would convert to bytes are converted, so that they can be sent again.
+ * Throws or rejects like `fetch`: with a TypeError and its cause.
  */
 export function httpRequest(path: string, init: RequestInit = {}): HttpRequest | Promise<HttpRequest> {
   const method = methodOf(init.method);
@@ -61,23 +61,23 @@ export function httpRequest(path: string, init: RequestInit = {}): HttpRequest |
   return encoded({ method, path: place, headers, body: null }, body);
 }
 
-/** Its own headers, and what travels with the attempt; `isDirected`: the instance knows its id and refuses what is for another. */
+/** The headers of the request and of the attempt; `isDirected`: the instance knows its id and refuses requests for others. */
 export function headersWith(request: HttpRequest, terms: Terms, target: Target, isDirected: boolean): string[] {
   const carrier = terms.carrier ?? null;
-  const headers = carrier === null ? [...request.headers] : headersBut(request.headers, carrier);
+  const headers = carrier === null ? [...request.headers] : headersWithout(request.headers, carrier);
   if (terms.remainingMs < Infinity) headers.push(DEADLINE_KEY, String(Math.ceil(terms.remainingMs)));
   if (terms.attempt > 1) headers.push(ATTEMPT_KEY, String(terms.attempt));
   if (isDirected) headers.push(TARGET_KEY, target.instance.id);
   return headers;
 }
 
-/** These, and the carrier's in place of those of its names: two of one name would be none. */
-function headersBut(headers: readonly string[], carrier: Carrier): string[] {
+/** The headers, with those of the trace carrier in place of headers with the same name, since duplicates would be invalid. */
+function headersWithout(headers: readonly string[], carrier: Carrier): string[] {
   const others = headers.filter((_word, index) => !Object.hasOwn(carrier, (headers[index & ~1] ?? '').toLowerCase()));
   return [...others, ...Object.entries(carrier).flat()];
 }
 
-/** The name under which the statistics of a request are kept, and under which its instances publish its policy. */
+/** The name for the statistics of a request, under which its instances publish its policy. */
 export function routeOf({ method, path }: HttpRequest): string {
   return routeNameOf(method, path);
 }
@@ -96,15 +96,15 @@ function withBody(request: HttpRequest, type: string | null): HttpRequest {
 
 function methodOf(method = 'GET'): string {
   if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method))
-    throw new TypeError(`${JSON.stringify(method)} is no HTTP method.`);
+    throw new TypeError(`${JSON.stringify(method)} is not an HTTP method.`);
   const upper = method.toUpperCase();
   return IDEMPOTENT.has(upper) || upper === 'POST' ? upper : method;
 }
 
-/** Normalised as a browser does it, without a fragment. */
+/** Normalised as in a browser, without a fragment. */
 function pathOf(path: string): string {
   if (!path.startsWith('/') || path.startsWith('//')) {
-    throw new TypeError(`A path begins with one slash; received ${JSON.stringify(path.slice(0, 60))}.`);
+    throw new TypeError(`A path has to begin with one slash; received ${JSON.stringify(path.slice(0, 60))}.`);
   }
   if (/^[\w\-./~?=&%]*$/.test(path) && !path.includes('/.')) return path;
   const url = new URL(path, 'http://service');
@@ -114,7 +114,7 @@ function pathOf(path: string): string {
 function headersOf(init: RequestInit['headers']): readonly string[] {
   if (init === undefined) return [];
   const flat: string[] = [];
-  // Headers checks names and values, and joins what occurs twice
+  // Headers checks names and values, and joins repeated names
   for (const [name, value] of new Headers(init)) if (!OWN_HEADERS.has(name)) flat.push(name, value);
   return flat;
 }

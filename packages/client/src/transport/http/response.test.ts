@@ -7,7 +7,7 @@ const HEAD = { status: 200, statusText: 'OK', headers: [], hasBody: true };
 
 const raw = (...events: string[]): RawHeaders => events.map((word) => Buffer.from(word, 'latin1'));
 
-/** The network: it delivers chunks only while it is not paused. */
+/** A simulated network, which delivers chunks only while it is not paused. */
 class Wire {
   isFlowing = true;
   aborts = 0;
@@ -75,7 +75,7 @@ describe('an answer', () => {
     );
   });
 
-  it('reports a break at once, and once', () => {
+  it('reports a broken connection at once, and once', () => {
     const answer = new HttpAnswer(HEAD, new Wire());
     const reader = new SlowReader(1);
     answer.take(reader);
@@ -86,7 +86,7 @@ describe('an answer', () => {
     expect(reader.events).toEqual(['a', 'broken']);
   });
 
-  it('frees its connection if it is not wanted, unless it is complete', () => {
+  it('frees its connection if it is not needed, unless it is complete', () => {
     const wire = new Wire();
     const answer = new HttpAnswer(HEAD, wire);
     answer.drop();
@@ -97,7 +97,7 @@ describe('an answer', () => {
     expect(wire.aborts).toBe(1);
   });
 
-  it('finds a header by name, however it is written', () => {
+  it('finds a header by name, in any case', () => {
     const headers = raw('Content-Length', '12', 'X-A', 'é', 'x-a', 'second');
     expect(['content-length', 'x-a', 'x-b'].map((name) => headerOf(headers, name))).toEqual(['12', 'é', null]);
   });

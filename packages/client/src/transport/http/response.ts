@@ -1,36 +1,35 @@
 import { printableText, RollcallError } from '@rollcall/core';
 
-/** Names and values in turn, as bytes of latin1; of a repeated name each. What undici's parser gives. */
+/** Names and values, alternating, as bytes of latin1; a repeated name occurs repeatedly. The format of undici's parser. */
 export type RawHeaders = readonly Buffer[];
 
-/** Receives the body of an answer. `end` or `error` comes last, and once. */
+/** Receives the body of an answer. `end` or `error` is called last, and once. */
 export interface BodySink {
-  /** False: nothing more until `HttpAnswer.resume`. */
+  /** Returns false to pause until `HttpAnswer.resume`. */
   data(chunk: Uint8Array): boolean;
   end(trailers: RawHeaders): void;
   error(error: Error): void;
 }
 
-/** Where the rest of a body comes from. */
+/** The source of the remaining body. */
 export interface BodySource {
   resume(): void;
-  /** Discards the rest: the connection is closed. */
+  /** Discards the remaining body: the connection is closed. */
   abort(reason: Error): void;
 }
 
-/** The beginning of an answer. */
+/** The head of an answer. */
 export interface HttpHead {
   readonly status: number;
   readonly statusText: string;
   readonly headers: RawHeaders;
-  /** False: there is none by the protocol, regardless of the headers. */
+  /** False: the protocol allows no body, regardless of the headers. */
   readonly hasBody: boolean;
 }
 
 /**
- * An HTTP answer whose body is there already, or flows at its reader's pace. Nothing of it is decoded before it is
- * requested as a
- * `Response`: a dispatcher passes the bytes on as they came.
+ * An HTTP answer whose body is complete or is read at the pace of its reader. It is decoded only when it is requested as a `Response`: a
+ * dispatcher passes on the raw bytes.
  */
 export class HttpAnswer {
   readonly head: HttpHead;
@@ -54,7 +53,7 @@ export class HttpAnswer {
 
   // ---- for the code that receives it from the network ----------------------------------------------------------------
 
-  /** False: nothing more until the source is resumed. */
+  /** Returns false to pause until the source is resumed. */
   push(chunk: Uint8Array): boolean {
     if (this.#isOver) return true;
     if (this.#sink === null || this.#isHeld) this.#queue.push(chunk);
@@ -67,7 +66,7 @@ export class HttpAnswer {
     this.#flush();
   }
 
-  /** The connection broke: at once, whatever still waits to be read. */
+  /** Reports a broken connection at once, even if data waits to be read. */
   break(error: Error): void {
     this.#error = error;
     this.#flush();
@@ -75,7 +74,7 @@ export class HttpAnswer {
 
   // ---- for its reader ------------------------------------------------------------------------------------------------
 
-  /** From now on the body goes there. May be called once. */
+  /** Delivers the body to this sink from now on. May be called once. */
   take(sink: BodySink, isHeld = false): void {
     this.#sink = sink;
     this.#isHeld = isHeld;
@@ -83,17 +82,17 @@ export class HttpAnswer {
     if (!this.#isHeld && !this.#isOver) this.#source.resume();
   }
 
-  /** The reader has room again. */
+  /** Continues, because the reader has room again. */
   resume(): void {
     if (!this.#isHeld || this.#isOver) return;
     this.#isHeld = false;
     this.#flush();
-    // it may be held again by what waited
+    // delivering the waiting chunks may have paused it again
     if (this.#isReading) this.#source.resume();
   }
 
-  /** Discards the rest. */
-  drop(reason: Error = new Error('the answer is not wanted')): void {
+  /** Discards the remaining body. */
+  drop(reason: Error = new Error('the answer is not needed')): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#queue = [];
@@ -102,7 +101,7 @@ export class HttpAnswer {
   }
 
   /**
-   * As `fetch` gives it. May be called once, and instead of `take`. `signal`: ends a body that still flows, with its
+   * The answer as `fetch` returns it. May be called once, and instead of `take`. `signal`: ends a body that is still being read, with its
    * reason. Throws a RangeError for a status that a Response cannot have.
    */
   response(bufferedBytes: number, signal: AbortSignal | null = null): Response {
@@ -186,7 +185,7 @@ export class HttpAnswer {
 }
 
 function brokenOff(cause: Error): RollcallError {
-  const text = `The answer broke off while it was read: ${printableText(cause.message)}. What was called may have been executed.`;
+  const text = `The answer broke off while it was read: ${printableText(cause.message)}. The request may have been executed.`;
   return new RollcallError('TRANSPORT', text, { cause });
 }
 

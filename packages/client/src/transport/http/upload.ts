@@ -1,18 +1,21 @@
-/** A body that can be read once: a web stream, a Node stream, a generator. */
-export type Once = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>;
+/** A body that can be read once: a web stream, a Node stream or a generator. */
+export type SingleUseBody =
+  | ReadableStream<Uint8Array>
+  | AsyncIterable<Uint8Array | string>
+  | Iterable<Uint8Array | string>;
 
 /**
- * A body that can be read only once. Until the first byte was requested, the request that carries it may still go to another
- * instance: one whose connection was refused has read nothing.
+ * A body that can be read only once. Until the first byte was requested, its request may still move to another instance, for example after
+ * a refused connection.
  */
 export class Upload implements AsyncIterable<Uint8Array | string> {
-  readonly #once: Once;
+  readonly #once: SingleUseBody;
   #isStarted = false;
   #error: unknown = null;
 
-  constructor(once: Once) {
+  constructor(once: SingleUseBody) {
     this.#once = once;
-    // a Node stream that breaks before it is read must not end the process: its reader gets the error
+    // an error of a Node stream before it is read must not end the process: its reader gets the error
     if ('on' in once && typeof once.on === 'function') once.on('error', () => {});
   }
 
@@ -20,7 +23,7 @@ export class Upload implements AsyncIterable<Uint8Array | string> {
     return this.#isStarted;
   }
 
-  /** Why it broke, which is its owner's fault; null: it did not. */
+  /** The error of the body, which is a fault of the caller; null: none. */
   get error(): unknown {
     return this.#error;
   }

@@ -2,11 +2,11 @@ import { ATTEMPT_KEY, DEADLINE_KEY, encodeFrame } from '@rollcall/core';
 import type { Terms } from '../transport.js';
 
 /**
- * The encoding of Nest's packets inside the frames of Nest's TCP transport: the `serializer` and the `deserializer` that one
- * would give to Nest's own TCP client for it. Default: the plain packet.
+ * The encoding of Nest's packets inside the frames of Nest's TCP transport: the `serializer` and the `deserializer` that Nest's own TCP
+ * client would use for the service. Default: the plain packet.
  */
 export interface TcpCodec {
-  /** `{ pattern, data, id, metadata }` → what is sent as JSON; an event has no id. Must not return a promise. */
+  /** `{ pattern, data, id, metadata }` → the value that is sent as JSON; an event has no id. Must not return a promise. */
   readonly serializer?: { serialize(packet: object): unknown } | undefined;
   /** The received packet → `{ id, err, response, isDisposed }`, or a promise of it. */
   readonly deserializer?: { deserialize(message: unknown): unknown } | undefined;
@@ -15,7 +15,7 @@ export interface TcpCodec {
 /** The codecs of services, by name. */
 export type TcpCodecs = ReadonlyMap<string, TcpCodec>;
 
-/** The input of a codec, before the id and the terms of an attempt are added. */
+/** The packet before a codec adds the id and the terms of an attempt. */
 export interface TcpPacket {
   readonly codec: TcpCodec;
   readonly pattern: unknown;
@@ -23,7 +23,7 @@ export interface TcpPacket {
   readonly metadata: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** Throws what the serializer throws, a TypeError for a promise, and FRAME_INVALID for what JSON cannot represent. */
+/** Throws the errors of the serializer, a TypeError for a promise, and FRAME_INVALID for data that JSON cannot represent. */
 export function codedFrame(
   { codec, pattern, data, metadata }: TcpPacket,
   id: number | null,
@@ -37,7 +37,9 @@ export function codedFrame(
   };
   const coded = codec.serializer === undefined ? packet : codec.serializer.serialize(packet);
   if (coded instanceof Promise) {
-    throw new TypeError('The serializer of a TCP service returned a promise. Over TCP it has to return what is sent.');
+    throw new TypeError(
+      'The serializer of a TCP service returned a promise. Over TCP it has to return the value itself.',
+    );
   }
   return encodeFrame(coded);
 }

@@ -5,7 +5,7 @@ import type { Endpoint, Time, Timer } from '@rollcall/core';
 import { GIVE_UP_MS, MOVED } from '../connecting.js';
 import type { Connecting } from '../connecting.js';
 import { hasIdentity, identityFailure } from '../identity.js';
-import type { SecureWay } from '../tls.js';
+import type { TlsConnector } from '../tls.js';
 import { connectFailure, destroyLater, failed, STOPPED } from '../transport.js';
 import type { Exchange, Failure, Sink, Target, Terms } from '../transport.js';
 import type { TcpCodec } from './codec.js';
@@ -15,20 +15,20 @@ import type { TcpAnswer, TcpRequest } from './message.js';
 export interface TcpOptions {
   /** Connections to each instance. */
   readonly connections: number;
-  /** After this time a connection that is not open, identity check included, makes its calls go elsewhere, ms. */
+  /** The time after which a connection that is not open, identity check included, makes its calls use other instances, ms. */
   readonly connectTimeoutMs: number;
-  /** The largest size of one answer, in UTF-16 code units. */
+  /** The maximum size of one answer, in UTF-16 code units. */
   readonly maxMessageLength: number;
-  /** The most bytes that may wait to be written. */
+  /** The maximum number of bytes that may wait to be written. */
   readonly maxBufferedBytes: number;
 }
 
 const KEEP_ALIVE_MS = 10_000;
 /** Turns of the microtask queue without a request that end a batch, … */
-const QUIET_TURNS = 2;
-/** … and the most turns of one batch. */
+const MAX_IDLE_TURNS = 2;
+/** … and the maximum number of turns of one batch. */
 const MAX_TURNS = 32;
-/** Requests count from 1. */
+/** Request ids start at 1. */
 const IDENTITY_ID = 0;
 
 /** The data that the connections to one instance share. */
@@ -36,19 +36,19 @@ export interface TcpConnectionParts {
   readonly target: Target;
   readonly options: TcpOptions;
   readonly time: Time;
-  readonly secure: SecureWay;
+  readonly secure: TlsConnector;
   readonly connecting: Connecting;
   /** The codec of the service for packets; undefined: none. */
   readonly codec: TcpCodec | undefined;
-  /** It is late, and requests wait for it. */
+  /** Called when the connection is late and requests wait for it. */
   readonly late: () => void;
   /** It is open now. */
   readonly opened: (connection: TcpConnection) => void;
 }
 
 /**
- * One connection to a Nest server. Requests wait until it is open and the peer has identified itself, then until none
- * is added, and are then written in one piece. It ends once: every exchange then fails, those not yet written as
+ * One connection to a Nest server. Requests wait until it is open and the peer has identified itself, and then until no further request is
+ * added; the batch is written in one piece. When the connection ends, every exchange fails; requests that were not written yet count as
  * certainly not executed.
  */
 export class TcpConnection {
@@ -61,12 +61,12 @@ export class TcpConnection {
   readonly #socket: Socket;
   readonly #decoder: FrameDecoder;
   readonly #deserializer: TcpCodec['deserializer'];
-  /** Answers are read in their order, also where the deserializer takes its time. */
+  /** Answers are processed in order, even if the deserializer is asynchronous. */
   #reading: Promise<void> = Promise.resolve();
   readonly #exchanges = new Map<number, TcpExchange>();
   readonly #turn = (): void => this.#endTurn();
   #unwritten: TcpExchange[] = [];
-  /** The size of the frames that are not yet handed to the socket. */
+  /** The size of the frames that have not been passed to the socket yet. */
   #unwrittenLength = 0;
   #phase: 'connecting' | 'asking' | 'ready' | 'over' = 'connecting';
   #timer: Timer | null;
@@ -74,7 +74,7 @@ export class TcpConnection {
   #lastId = IDENTITY_ID;
   #isRetired = false;
   #cause: unknown = null;
-  /** The turns of the batch that is being gathered; 0: none is. */
+  /** The number of turns of the current batch; 0: no batch. */
   #turns = 0;
   #quietTurns = 0;
   #gathered = 0;
@@ -99,7 +99,7 @@ export class TcpConnection {
     this.#socket.on('close', () => this.#broken());
   }
 
-  /** True if nothing may be sent any more. */
+  /** True if no request may be sent any more. */
   get isOver(): boolean {
     return this.#phase === 'over';
   }
@@ -118,7 +118,7 @@ export class TcpConnection {
     return this.#isLate;
   }
 
-  /** Another connection is open: what waits for this one, if it is late, goes there. It may still open. */
+  /** Another connection is open: if this one is late, its waiting requests move there. It may still open. */
   release(): void {
     if (!this.#isLate) return;
     for (const exchange of this.#unwritten.splice(0)) exchange.fail(MOVED);
@@ -141,20 +141,20 @@ export class TcpConnection {
     return exchange;
   }
 
-  /** The request is no longer awaited. */
+  /** Called when the request is no longer awaited. */
   forget(exchange: TcpExchange): void {
     this.#unwrittenLength -= exchange.frame.length;
     exchange.frame = '';
     if (this.#exchanges.delete(exchange.id) && this.#isRetired && this.#exchanges.size === 0) this.#finish();
   }
 
-  /** Ends when the last exchange is over. */
+  /** Closes the connection after its last exchange. */
   retire(): void {
     this.#isRetired = true;
     if (this.#exchanges.size === 0) this.#finish();
   }
 
-  /** Ends now, and says when the socket is closed. */
+  /** Closes the connection now, and calls back when the socket is closed. */
   stop(): Promise<void> {
     const { cause } = STOPPED;
     const closed = this.#socket.closed
@@ -190,7 +190,7 @@ export class TcpConnection {
   }
 
   #receive(chunk: Uint8Array): void {
-    // to read JSON holds up the process: responses that are not awaited are not parsed
+    // parsing JSON takes time, so responses that are not awaited are not parsed
     const isAwaited = this.#exchanges.size > 0 || this.#phase === 'asking';
     const { frames, failure } = this.#decoder.push(chunk, isAwaited);
     for (const message of frames) this.#read(message);
@@ -218,17 +218,14 @@ export class TcpConnection {
     const exchange = this.#exchanges.get(idOf(answer));
     // a response without a request is invalid, above all before the peer is identified
     if (exchange === undefined || !exchange.isWritten) return;
-    // as Nest's client reads it: an error is the last word, and so is `isDisposed`, alone or with the last value
+    // like Nest's client: an error is final, as is `isDisposed`, alone or with the last value
     if (answer.err) return exchange.fail({ kind: 'remote', cause: answer.err });
     if (!answer.isDisposed) exchange.next(answer.response);
     else if (answer.response !== undefined) exchange.last(answer.response);
     else exchange.complete();
   }
 
-  /**
-   * Begins a batch. It ends when some turns of the microtask queue have passed without a request: the turn's answers
-   * are served.
-   */
+  /** Starts a batch. It ends after a few turns of the microtask queue without a request, when the answers of this turn are processed. */
   #gather(): void {
     this.#turns = 1;
     this.#quietTurns = 0;
@@ -239,7 +236,7 @@ export class TcpConnection {
   #endTurn(): void {
     const isQuiet = this.#unwritten.length === this.#gathered;
     this.#quietTurns = isQuiet ? this.#quietTurns + 1 : 0;
-    if (this.#quietTurns >= QUIET_TURNS || this.#turns >= MAX_TURNS) return this.#flush();
+    if (this.#quietTurns >= MAX_IDLE_TURNS || this.#turns >= MAX_TURNS) return this.#flush();
     this.#gathered = this.#unwritten.length;
     this.#turns += 1;
     void Promise.resolve().then(this.#turn);
@@ -270,7 +267,10 @@ export class TcpConnection {
     for (const exchange of batch) if (exchange.isEvent) exchange.complete();
   }
 
-  /** Connecting takes long. Calls without an alternative wait on; without waiting calls it is given up in the end. */
+  /**
+   * Called when connecting takes long. Calls without an alternative continue to wait; without waiting calls the connection is given up
+   * eventually.
+   */
   #late(): void {
     const now = this.#time.now();
     const ms = now - this.#startedAt;
@@ -288,7 +288,7 @@ export class TcpConnection {
 
   #lateText(): string {
     const at = addressOf(this.#target.endpoint);
-    return `${at} ${this.#phase === 'connecting' ? 'accepted no connection' : 'did not say who it is'}`;
+    return `${at} ${this.#phase === 'connecting' ? 'accepted no connection' : 'did not identify itself'}`;
   }
 
   #broken(): void {
@@ -299,7 +299,7 @@ export class TcpConnection {
     this.#end(failure, failure);
   }
 
-  /** All was answered: a proper goodbye. */
+  /** All requests are answered: closes the connection normally. */
   #finish(): void {
     if (this.#phase === 'over') return;
     this.#over();
@@ -329,7 +329,7 @@ export class TcpConnection {
   }
 }
 
-/** One request on its way. It passes on what comes until the last word, once. */
+/** One request under way. It delivers the values and exactly one end. */
 class TcpExchange implements Exchange {
   readonly id: number;
   readonly isEvent: boolean;
@@ -380,15 +380,15 @@ class TcpExchange implements Exchange {
   }
 }
 
-/** A codec gets ids as text, and gives them back so. */
+/** A codec gets ids as text and returns them as text. */
 function idOf({ id }: TcpAnswer): number {
   if (typeof id === 'number') return id;
   return typeof id === 'string' && id !== '' ? Number(id) : IDENTITY_ID;
 }
 
-function openSocket(endpoint: Endpoint, secure: SecureWay): Socket {
+function openSocket(endpoint: Endpoint, secure: TlsConnector): Socket {
   const { host, port } = endpoint;
   const socket = endpoint.tls ? secure.connect(endpoint) : connect({ host, port });
-  // an idle connection keeps no process alive; a caller's deadline does, and is cheaper than to change this with each call
+  // an idle connection does not keep the process alive; the deadline of a caller does, which is cheaper than a change for each call
   return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS).unref();
 }

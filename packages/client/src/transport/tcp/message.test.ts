@@ -32,11 +32,11 @@ describe('the packet of a request', () => {
     expect(packetOf({ remainingMs: Infinity, attempt: 2 })).toEqual({ ...packet, metadata: { 'rollcall-attempt': 2 } });
   });
 
-  it('has neither id nor deadline for an event: no caller waits for it', () => {
+  it('has neither id nor deadline for an event, since no caller waits for it', () => {
     expect(packetOf({ remainingMs: 5, attempt: 2 }, true)).toEqual({ pattern: 'find', data: { id: 'ü' } });
   });
 
-  it('carries the metadata of the caller, also with an event; our own entries take precedence', () => {
+  it('carries the metadata of the caller, even with an event; our own entries take precedence', () => {
     const metadata = { tenant: 'acme', 'rollcall-attempt': 9, nested: { a: [1] } };
     const made = (isEvent: boolean): TcpRequest => tcpRequest('find', { id: 'ü' }, isEvent, { metadata: metadata });
     expect(packetOf({ remainingMs: 5, attempt: 2 }, false, made(false))).toEqual({
@@ -50,7 +50,7 @@ describe('the packet of a request', () => {
     expect(() => tcpRequest('find', {}, false, { metadata: ['a'] as never })).toThrow(TypeError);
   });
 
-  it('is the output of the serializer if the service has a codec, whatever JSON can express of the data', () => {
+  it('is the output of the serializer if the service has a codec, for any data that JSON can represent', () => {
     const codec = { serializer: { serialize: (made: object) => ({ sealed: made }) } };
     const request = tcpRequest('find', { id: 'ü' }, false, { codec, metadata: { tenant: 'acme' } });
     expect(packetOf({ remainingMs: 5, attempt: 1 }, false, request)).toEqual({
@@ -66,13 +66,13 @@ describe('the packet of a request', () => {
   });
 
   it.each([undefined, () => 'find', Symbol('find')])(
-    'is not made of the pattern %s, which JSON cannot represent',
+    'is refused for the pattern %s, which JSON cannot represent',
     (pattern) => {
       expect(() => tcpRequest(pattern, {}, false)).toThrow('A pattern must be a string or an object');
     },
   );
 
-  it('can be read, whatever the terms', () => {
+  it('can be parsed for any terms', () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, min: 0 }), fc.integer({ min: 1, max: 99 }), (remainingMs, attempt) => {
         expect(packetOf({ remainingMs, attempt })).toMatchObject(packet);

@@ -3,25 +3,22 @@ import type { Terms } from '../transport.js';
 import { codedFrame } from './codec.js';
 import type { TcpCodec, TcpPacket } from './codec.js';
 
-/** One Nest message, its payload encoded once however often it is tried. */
+/** One Nest message; its payload is encoded once for all attempts. */
 export interface TcpRequest {
   readonly patternJson: string;
-  /** Undefined where nothing is sent but the pattern. */
+  /** Undefined if only the pattern is sent. */
   readonly dataJson: string | undefined;
-  /** An event is over when it has been written: nothing answers it. */
+  /** An event has ended when it is written, since it has no answer. */
   readonly isEvent: boolean;
-  /**
-   * The metadata that the caller adds to the payload: the members of a JSON object, without its braces. Empty:
-   * nothing.
-   */
+  /** The metadata that the caller adds to the payload: the members of a JSON object, without its braces. Empty: none. */
   readonly metadataJson: string;
-  /** For a service with a codec: then this is what is sent, and nothing is encoded beforehand. Else null. */
+  /** The message for a service with a codec, which encodes it at each attempt; otherwise null. */
   readonly packet: TcpPacket | null;
 }
 
 /** The options that a caller may add to a message. */
 export interface TcpExtras {
-  /** The pattern in JSON, if the caller has it at hand. */
+  /** The pattern as JSON, if the caller has encoded it already. */
   readonly patternJson?: string | undefined;
   /** The metadata that is sent beside the payload. */
   readonly metadata?: Readonly<Record<string, unknown>> | undefined;
@@ -29,12 +26,12 @@ export interface TcpExtras {
 }
 
 /**
- * Throws a TypeError for what JSON cannot represent (a bigint, a circle; a pattern that is undefined), as Nest's own client
- * does. With a codec the data is its own concern.
+ * Throws a TypeError for data that JSON cannot represent (a bigint, a cycle; an undefined pattern), like Nest's own client. With a codec
+ * the data is not checked.
  */
 export function tcpRequest(pattern: unknown, data: unknown, isEvent: boolean, extras: TcpExtras = {}): TcpRequest {
   const { patternJson = JSON.stringify(pattern), metadata, codec } = extras;
-  // it would break the packet, and with it the connection that others share
+  // an invalid pattern would break the packet, and with it the connection that other requests share
   if (patternJson === undefined)
     throw new TypeError(`A pattern must be a string or an object; received ${typeof pattern}.`);
   if (codec === undefined)
@@ -46,7 +43,7 @@ export function tcpRequest(pattern: unknown, data: unknown, isEvent: boolean, ex
 function membersOf(metadata: TcpExtras['metadata']): string {
   if (metadata === undefined) return '';
   if (!isRecord(metadata) || Array.isArray(metadata)) {
-    throw new TypeError(`The metadata of a packet is an object; received ${typeof metadata}.`);
+    throw new TypeError(`The metadata of a packet has to be an object; received ${typeof metadata}.`);
   }
   return JSON.stringify(metadata).slice(1, -1);
 }
@@ -54,15 +51,14 @@ function membersOf(metadata: TcpExtras['metadata']): string {
 /** Asks the instance for its identity: Heartbeat-1 without a nonce. */
 export const IDENTITY_REQUEST: TcpRequest = tcpRequest(HEARTBEAT_PATTERN, {}, false);
 
-/** The same for servers that are not instances that answer it before their deserializer. */
+/** The same for servers without Rollcall's registration, which answer it before their deserializer. */
 export function codedIdentityRequest(codec: TcpCodec): TcpRequest {
   return tcpRequest(HEARTBEAT_PATTERN, {}, false, { codec });
 }
 
 /**
- * The frame of a request. An event has no id, deadline and attempt: no response is awaited. The terms go where Nest's
- * own clients put their metadata; a server that does not know it ignores it. Null: there are none.
- * Throws for a request with a codec what `codedFrame` throws.
+ * The frame of a request. An event has no id, deadline and attempt: no response is awaited. The terms are sent as the metadata of Nest's
+ * own clients, which older servers ignore. Null: no terms. For a request with a codec it throws the errors of `codedFrame`.
  */
 export function requestFrame(request: TcpRequest, id: number, terms: Terms | null): string {
   const { patternJson, dataJson, isEvent, metadataJson, packet } = request;
@@ -73,7 +69,7 @@ export function requestFrame(request: TcpRequest, id: number, terms: Terms | nul
   return `${json.length}#${json}`;
 }
 
-/** If two members have one name, the last counts: ours stand behind those of the caller. */
+/** If two members have the same name, the last one counts: our members follow those of the caller. */
 function metadataOf(terms: Terms | null, own: string): string {
   if (terms === null) return metadataMember(terms, own);
   const { remainingMs, attempt } = terms;

@@ -1,4 +1,4 @@
-/* eslint-disable no-restricted-imports -- the one test of this package against the real thing */
+/* eslint-disable no-restricted-imports -- the only test of this package with a real Nest server */
 import 'reflect-metadata';
 import { Controller, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -10,7 +10,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { tcpRequest } from './message.js';
 import type { TcpRequest } from './message.js';
 import { TcpTransport } from './tcp.js';
-import { KeptSink, targetOf, TERMS } from '../transport.fixture.js';
+import { RecordingSink, targetOf, TERMS } from '../transport.fixture.js';
 import type { Settled } from '../transport.fixture.js';
 import type { Channel } from '../transport.js';
 
@@ -35,7 +35,7 @@ class Orders {
 
   @MessagePattern('fail')
   fail(): never {
-    throw new RpcException({ status: 404, message: 'no such order' });
+    throw new RpcException({ status: 404, message: 'no order found' });
   }
 
   @MessagePattern('crash')
@@ -58,7 +58,7 @@ class Orders {
 @Module({ controllers: [Orders] })
 class AppModule {}
 
-/** The way to a Nest microservice without any preparation but its identity, if one is given. */
+/** A channel to a Nest microservice, unmodified except for its identity, if one is given. */
 async function nest(identity: string | null): Promise<Channel<TcpRequest>> {
   const app = await NestFactory.createMicroservice(AppModule, {
     transport: Transport.TCP,
@@ -84,7 +84,7 @@ async function nest(identity: string | null): Promise<Channel<TcpRequest>> {
 }
 
 function ask(channel: Channel<TcpRequest>, pattern: unknown, data: unknown = {}, isEvent = false): Promise<Settled> {
-  const sink = new KeptSink();
+  const sink = new RecordingSink();
   channel.send(tcpRequest(pattern, data, isEvent), TERMS, sink);
   return sink.settled;
 }
@@ -106,27 +106,27 @@ describe('an unmodified Nest microservice', () => {
     await expect.poll(() => events).toEqual([{ id: 1 }]);
   });
 
-  it('has its errors distinguished from failures: an exception, a bug, an unknown pattern', async () => {
+  it('distinguishes errors from failures: an exception, a bug, an unknown pattern', async () => {
     const channel = await nest(null);
     const [refused, crashed, unknown] = await Promise.all([
       ask(channel, 'fail'),
       ask(channel, 'crash'),
       ask(channel, 'x'),
     ]);
-    expect(refused?.failure).toEqual({ kind: 'remote', cause: { status: 404, message: 'no such order' } });
+    expect(refused?.failure).toEqual({ kind: 'remote', cause: { status: 404, message: 'no order found' } });
     expect(crashed?.failure).toEqual({ kind: 'remote', cause: { status: 'error', message: 'Internal server error' } });
     expect(unknown?.failure?.kind).toBe('remote');
     expect(String(unknown?.failure?.cause)).toContain('no matching message handler');
   });
 
-  it('is called once it identifies itself, and never if it is another or has no identity', async () => {
+  it('is called once it identifies itself, and never if it is another instance or has no identity', async () => {
     expect((await ask(await nest('orders-1'), 'find', { id: '7' })).failure).toBeNull();
     expect((await ask(await nest('orders-2'), 'find', { id: '7' })).failure?.kind).toBe('misdirected');
     const channel = await nest(null);
     expect((await ask(channel, 'find', { id: '7' })).failure).toBeNull();
   });
 
-  it('fails the calls on a connection that it breaks, and serves the next on another', async () => {
+  it('fails the calls on a connection that it breaks, and serves the next call on another one', async () => {
     const channel = await nest('orders-1');
     expect((await ask(channel, 'hang-up')).failure?.kind).toBe('closed');
     expect((await ask(channel, 'find', { id: '7' })).failure).toBeNull();

@@ -8,7 +8,7 @@ import type { Source, Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { transportContract } from '../contract.js';
-import { KeptSink, targetOf, tcpToy, TERMS } from '../transport.fixture.js';
+import { RecordingSink, targetOf, tcpToy, TERMS } from '../transport.fixture.js';
 import type { Settled } from '../transport.fixture.js';
 import type { Channel, Exchange } from '../transport.js';
 import type { TcpOptions } from './connection.js';
@@ -30,7 +30,7 @@ transportContract<TcpRequest>('tcp', {
   valueOf: (value) => value,
 });
 
-/** A server, the way to it, and its side of every connection, until the test is over. */
+/** A server, a channel to it, and the server side of every connection, until the test ends. */
 async function served(
   onSocket: (socket: Socket) => void,
   options: Partial<TcpOptions> = {},
@@ -60,7 +60,7 @@ interface Message {
   readonly data: unknown;
 }
 
-/** A server that answers each message with raw text, and the way to it. */
+/** A server that answers each message with raw text, and a channel to it. */
 async function scripted(
   script: (message: Message) => string,
   options: Partial<TcpOptions> = {},
@@ -77,14 +77,14 @@ async function scripted(
   return { ...(await served(answer, options, source)), chunks };
 }
 
-/** A server that accepts and sends nothing, not even its identity; 65,536 bytes may wait to be written to it. */
+/** A server that accepts connections and sends no data, not even its identity; 65,536 bytes may wait to be written to it. */
 async function silent(): Promise<Channel<TcpRequest>> {
   const { channel } = await served((socket) => socket.resume(), { maxBufferedBytes: 65_536 }, 'native');
   return channel;
 }
 
 function ask(channel: Channel<TcpRequest>, data: unknown, isEvent = false): Promise<Settled> {
-  const sink = new KeptSink();
+  const sink = new RecordingSink();
   channel.send(tcpRequest('find', data, isEvent), TERMS, sink);
   return sink.settled;
 }
@@ -100,13 +100,13 @@ describe('a Nest answer', () => {
     expect(await ask(channel, 'alone')).toEqual({ values: [1], failure: null });
   });
 
-  it('with an error is the application’s own, whatever it is', async () => {
-    const err = { status: 'error', message: 'no such order' };
+  it('with an error is the application’s own error, whatever it contains', async () => {
+    const err = { status: 'error', message: 'no order found' };
     const { channel } = await scripted(({ id }) => encodeFrame({ id, err }));
     expect((await ask(channel, 1)).failure).toEqual({ kind: 'remote', cause: err });
   });
 
-  it('to a request that was not sent yet is ignored, also before the identity check', async () => {
+  it('to a request that was not sent yet is ignored, even before the identity check', async () => {
     const { channel } = await scripted(
       ({ id }) => {
         const early = encodeFrame({ id: 1, response: 'made up', isDisposed: true });
@@ -170,7 +170,7 @@ describe('a Nest answer', () => {
     expect(messageOf(failure?.cause)).toMatch(/^[ -~…]{1,200}$/);
   });
 
-  it('may be cut anywhere, in the middle of a character too', async () => {
+  it('may be split at any byte, even within a character', async () => {
     const answer = { id: 1, response: '€ 🙂', isDisposed: true };
     const bytes = Buffer.from(encodeFrame(answer));
     const { channel } = await served((socket) => {
@@ -182,8 +182,8 @@ describe('a Nest answer', () => {
   });
 });
 
-describe('what is sent', () => {
-  it('within one turn is written in one piece, also if an answer triggers it', async () => {
+describe('the sent data', () => {
+  it('of one turn is written in one piece, even if an answer triggers it', async () => {
     const { channel, chunks } = await scripted(({ id, data }) => encodeFrame({ id, response: data, isDisposed: true }));
     await ask(channel, 'open');
     const later = async (n: number): Promise<void> => {
@@ -206,21 +206,21 @@ describe('what is sent', () => {
     expect(seen).toEqual([{ pattern: 'find', data: { n: 1 }, id: 1, metadata: { 'rollcall-deadline-ms': 5_000 } }]);
   });
 
-  it('as an event has no id, and is over when it is written', async () => {
+  it('of an event has no id, and the event ends when it is written', async () => {
     const { channel, chunks } = await scripted(() => '');
     expect(await ask(channel, { n: 1 }, true)).toEqual({ values: [], failure: null });
     await expect.poll(() => chunks).toEqual(['33#{"pattern":"find","data":{"n":1}}']);
   });
 
-  it('goes elsewhere when too much waits to be written', async () => {
+  it('is refused when too much data waits to be written', async () => {
     const { channel } = await served((socket) => socket.pause(), { maxBufferedBytes: 65_536 });
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     const opened = channel.send(tcpRequest('find', 'x'.repeat(20_000_000), false), TERMS, sink);
     await expect.poll(() => opened.openedAt).not.toBeNull();
     expect((await ask(channel, 1)).failure?.kind).toBe('congested');
   });
 
-  it('goes elsewhere when too much waits for the identity check of the peer', async () => {
+  it('is refused when too much data waits for the identity check of the peer', async () => {
     const channel = await silent();
     let ended = 0;
     for (let count = 0; count < 3; count += 1) void ask(channel, 'x'.repeat(30_000)).then(() => (ended += 1));
@@ -228,15 +228,15 @@ describe('what is sent', () => {
     expect(ended).toBe(0);
   });
 
-  it('makes room when it is no longer wanted', async () => {
+  it('frees its buffer when it is cancelled', async () => {
     const channel = await silent();
-    const send = (data: unknown): Exchange => channel.send(tcpRequest('find', data, false), TERMS, new KeptSink());
+    const send = (data: unknown): Exchange => channel.send(tcpRequest('find', data, false), TERMS, new RecordingSink());
     for (let n = 0; n < 3; n += 1) send('x'.repeat(30_000)).cancel();
     const failure = await Promise.race([ask(channel, 1).then((settled) => settled.failure), nextTurn()]);
     expect(failure).toBeUndefined();
   });
 
-  it('spreads over several connections if so configured', async () => {
+  it('uses several connections if so configured', async () => {
     const toy = await tcpToy();
     toy.habit = 'hold';
     const transport = new TcpTransport(systemTime, { ...OPTIONS, connections: 3 });
@@ -250,7 +250,7 @@ describe('what is sent', () => {
     expect(toy.connections).toBe(3);
   });
 
-  it('throws for what JSON cannot represent', () => {
+  it('throws for data that JSON cannot represent', () => {
     expect(() => tcpRequest('find', 1n, false)).toThrow(TypeError);
   });
 
@@ -262,13 +262,13 @@ describe('what is sent', () => {
   });
 });
 
-/** Answers, and never closes its side. */
+/** Answers requests, and never closes its side. */
 function holdOpen(peer: Socket): void {
   peer.allowHalfOpen = true;
   peer.on('data', () => peer.write(encodeFrame({ id: 1, isDisposed: true })));
 }
 
-it('a connection that is over is released, even if the peer never closes its side', async () => {
+it('a connection that has ended is released, even if the peer never closes its side', async () => {
   const time = new ManualTime();
   const { channel, sockets } = await served(holdOpen, {}, 'api', time);
   await ask(channel, 1);

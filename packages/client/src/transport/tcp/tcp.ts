@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Protocol, Time } from '@rollcall/core';
 import { Connecting, pooled } from '../connecting.js';
 import { hasIdentity } from '../identity.js';
-import { SecureWay } from '../tls.js';
+import { TlsConnector } from '../tls.js';
 import { failed, STOPPED } from '../transport.js';
 import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from '../transport.js';
 import type { TcpCodecs } from './codec.js';
@@ -12,23 +12,23 @@ import { codedIdentityRequest, IDENTITY_REQUEST } from './message.js';
 import type { TcpRequest } from './message.js';
 
 /**
- * Nest's TCP transport from the client's side, to unmodified Nest servers: the same frames on connections that are pooled for each
- * instance, with no delay (Nagle's algorithm makes a burst of three calls take 44 ms), keep-alive, a connect timeout, and the
- * peer's identity checked once when a connection opens. All that is sent within one turn is written at once.
+ * A client for Nest's TCP transport and unmodified Nest servers: the same frames, with a connection pool for each instance, without delay
+ * (Nagle's algorithm makes a burst of three calls take 44 ms), keep-alive, a connect timeout, and the identity of the peer checked once
+ * when a connection opens. All requests of one turn are written at once.
  */
 export class TcpTransport implements Transport<TcpRequest> {
   readonly protocol: Protocol = 'tcp';
   readonly #time: Time;
   readonly #options: TcpOptions;
-  readonly #secure: SecureWay;
+  readonly #secure: TlsConnector;
   readonly #codecs: TcpCodecs;
   readonly #channels = new Set<TcpChannel>();
-  /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
+  /** Connections are opened in this context, so that none keeps the AsyncLocalStorage of the call that needed it first. */
   readonly #home = new AsyncResource('rollcall.tcp');
   #isClosed = false;
 
-  /** `codecs` may change: what is there when a channel is opened counts for it. */
-  constructor(time: Time, options: TcpOptions, secure = new SecureWay(), codecs: TcpCodecs = new Map()) {
+  /** `codecs` may change: a channel uses the codec that is set when it is opened. */
+  constructor(time: Time, options: TcpOptions, secure = new TlsConnector(), codecs: TcpCodecs = new Map()) {
     this.#time = time;
     this.#options = options;
     this.#secure = secure;
@@ -70,15 +70,15 @@ export class TcpTransport implements Transport<TcpRequest> {
 
 interface ChannelParts {
   readonly connecting: Connecting;
-  /** Connections at most, but for those that are late. */
+  /** The maximum number of connections, not counting late ones. */
   readonly size: number;
-  /** The request that asks the instance for its identity. */
+  /** The request for the identity of the instance. */
   readonly identity: TcpRequest;
   open(): TcpConnection;
   onRetired(): void;
 }
 
-/** The pooled connections to one instance. Opened when a call needs one, never by themselves. */
+/** The pooled connections to one instance. They are opened only when a call needs one. */
 class TcpChannel implements Channel<TcpRequest> {
   readonly #parts: ChannelParts;
   readonly #connections: TcpConnection[] = [];
@@ -100,7 +100,7 @@ class TcpChannel implements Channel<TcpRequest> {
     return this.send(this.#parts.identity, terms, sink);
   }
 
-  /** A packet that was lost is only repeated after seconds: a fresh connection may be faster. */
+  /** A lost packet is repeated only after seconds: a new connection may be faster. */
   late(): void {
     if (!this.#isClosed && pooled(this.#connections, this.#parts.size) === null) this.#opening();
   }
