@@ -48,8 +48,8 @@ const DYNAMIC_LINES: Readonly<Record<string, readonly string[]>> = {
   'registry/src/lifecycle/engine.ts … … → …: …': ['<instance> <state> → <state>: …'],
   'registry/src/registration/overrides.ts …: …': ['<instance>: … by an operator …'],
   'registry/src/access/refusals.ts Refused: …': ['Refused: …'],
-  'registry/src/access/token-file.ts … Until then those that were read last count.': [
-    '<why the tokens cannot be read> Until then those that were read last count.',
+  'registry/src/access/token-file.ts … Until then the tokens that were read last apply.': [
+    '<why the tokens cannot be read> Until then the tokens that were read last apply.',
   ],
   'registry/src/runtime/throttled-log.ts this.#suppressed === 0 ? text : `${text} (${this.#suppressed} times more since it was last logged.)`':
     [],
@@ -58,7 +58,7 @@ const DYNAMIC_LINES: Readonly<Record<string, readonly string[]>> = {
   ],
   'registry/src/store/disk/group-commit.ts error.message': ['<STORE_FAILED: what is wrong with the folder>'],
   'registry/src/access/token-expiry.ts textOf(soon, wall, this.#path)': [
-    'A token ends soon: …. Create new ones and distribute them before: rollcall token create --tokens ….',
+    'A token expires soon: …. Create new ones and distribute them before then: rollcall token create --tokens ….',
   ],
 };
 

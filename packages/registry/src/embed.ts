@@ -51,7 +51,7 @@ export function embedRegistry(options: EmbedOptions = {}): EmbeddedRegistry {
 function keptIn(folder: string, options: StartOptions): StartOptions {
   const { store, log, time, random } = options;
   if (store !== undefined) {
-    throw new RollcallError('OPTION_INVALID', 'folder and store are two places for the same: leave one of them out.');
+    throw new RollcallError('OPTION_INVALID', 'folder and store are two places for the same data: leave one of them out.');
   }
   const ports = { ...(log && { log }), ...(time && { time }), ...(random && { random }) };
   return { ...options, store: diskStore({ folder, ...ports }) };
@@ -126,7 +126,7 @@ class Embedded implements EmbeddedRegistry {
       );
     } catch (error) {
       this.#lastFailure = messageOf(error);
-      this.#isLogged = true; // by the caller that receives the rejection
+      this.#isLogged = true; // the caller that receives the rejection logs it
       throw error;
     } finally {
       this.#scheduleCheck();
@@ -163,7 +163,7 @@ class Embedded implements EmbeddedRegistry {
   async #check(): Promise<void> {
     try {
       await this.#serveOrJoin();
-      if (this.#running !== null) this.#log.info(`The registry at ${this.url} was gone: this process serves it now.`);
+      if (this.#running !== null) this.#log.info(`The registry at ${this.url} has ended: this process serves it now.`);
       else if (this.#isLogged) this.#log.info(`Joined the registry at ${this.url}.`);
       this.#lastFailure = '';
       this.#isLogged = false;
@@ -186,6 +186,6 @@ function notForProduction(): RollcallError {
   return new RollcallError(
     'OPTION_INVALID',
     'An embedded registry dies with the process that serves it, so it is refused with NODE_ENV=production. Run one of its own ' +
-      '(npx rollcall up) and set ROLLCALL_URL, or say that this is meant: embedRegistry({ production: true }).',
+      '(npx rollcall up) and set ROLLCALL_URL, or allow it explicitly: embedRegistry({ production: true }).',
   );
 }

@@ -51,7 +51,7 @@ const FLAGS = {
   ),
   '--state': repeated(
     option.list({
-      doc: `only where this is the state after the event: ${STATES.join(', ')}; may be repeated`,
+      doc: `only events after which the instance has this state: ${STATES.join(', ')}; may be repeated`,
       item: option.oneOf(STATES, { doc: 'a state' }),
       default: [],
     }),

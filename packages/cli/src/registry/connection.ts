@@ -85,7 +85,7 @@ export function resolveConnection(flags: ConnectionFlags, env: Shell['env']): Co
   const [certFile, keyFile] = [given('--cert-file', 'ROLLCALL_CERT_FILE'), given('--key-file', 'ROLLCALL_KEY_FILE')];
   if ((certFile === undefined) !== (keyFile === undefined)) {
     const [set, missing] = certFile === undefined ? ['--key-file', '--cert-file'] : ['--cert-file', '--key-file'];
-    throw new RollcallError('OPTION_INVALID', `${set} is there without ${missing}: give both, or none.`);
+    throw new RollcallError('OPTION_INVALID', `${set} is there without ${missing}: set both, or neither.`);
   }
   const isAll = flags['--all-namespaces'] === true;
   if (isAll && flags['--namespace'] !== undefined)

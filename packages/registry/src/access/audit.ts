@@ -4,9 +4,15 @@ import { isCertificateId } from './permissions.js';
 import type { Standing } from './permissions.js';
 import { withoutTokens } from './tokens.js';
 
-/** Failed authentications allowed per source, at once and again a minute; more are answered with 429. */
+/**
+ * Failed authentications allowed per source: this many at once, and this many a minute after that; further ones are
+ * answered with 429.
+ */
 const MAX_FAILURES = 30;
-/** Log lines about refusals, at once and again a minute, so that a flood of requests does not flood the log. */
+/**
+ * Log lines about refusals: this many at once, and this many a minute after that, so that a flood of requests does not
+ * flood the log.
+ */
 const MAX_LINES = 60;
 
 /** An action or attempt, with its actor and origin. */
@@ -48,8 +54,8 @@ export class Audit {
   }
 
   /**
-   * Counts a failed authentication of an address. 0: it may be answered normally; else the time until the next one may
-   * be, ms.
+   * Counts a failed authentication of an address. Returns 0 if it may be answered normally, else the time until the
+   * next one may be, ms.
    */
   failed(address: string): number {
     return this.#failures.take(sourceOf(address), this.#ports.time.now());

@@ -23,7 +23,7 @@ describe('a client certificate', () => {
     });
   });
 
-  it('has expired if its end cannot be read', () => {
+  it('counts as expired if its expiry date cannot be read', () => {
     expect(expiryOf({ validTo: 'soon' })).toBe(-Infinity);
   });
 
@@ -37,7 +37,7 @@ describe('a client certificate', () => {
     ['URI:rollcall:operator', { role: 'operator', services: [] }],
     ['URI:rollcall:reader, URI:rollcall:operator', { role: 'operator', services: [] }],
     ['URI:rollcall:service:orders, URI:rollcall:reader', { role: 'service', services: ['orders'] }],
-  ])('grants with %s: %j', (names, grant) => {
+  ])('with the names %s grants %j', (names, grant) => {
     expect(grantOf(names)).toEqual(grant);
   });
 
@@ -119,8 +119,8 @@ describe('a rule for certificates of an existing PKI', () => {
   );
 });
 
-describe('Node’s text of names', () => {
-  it('is read whole or not at all', () => {
+describe('the subject alternative names as text of Node', () => {
+  it('are parsed completely, or yield no names', () => {
     expect(sansOf('DNS:a, URI:b:c, IP Address:::1')).toEqual(['DNS:a', 'URI:b:c', 'IP Address:::1']);
     expect(sansOf('DNS:a, nonsense')).toEqual([]);
     expect(sansOf('DNS:a,URI:rollcall:operator')).toEqual([]);
@@ -132,7 +132,7 @@ describe('a certificate that is not trusted', () => {
   it.each([
     [EXPIRED, 'it has expired'],
     ['CERT_REVOKED', 'it was revoked'],
-    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'it has signed itself'],
+    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'it is self-signed'],
     ['CRL_HAS_EXPIRED', 'out of date'],
     ['SOMETHING_NEW', 'could not be verified (SOMETHING_NEW)'],
   ])('is refused with the cause and the fix: %s', (code, why) => {

@@ -27,7 +27,7 @@ export interface ClientCertificate {
   readonly id: string;
   /** Wall clock, ms since 1970. */
   readonly expiresAt: number;
-  /** Its rights until then. */
+  /** Its rights until it expires. */
   readonly worth: Extract<Standing, { readonly kind: 'nameless' | 'valid' }>;
 }
 
@@ -58,8 +58,8 @@ export function expiryOf({ validTo }: Pick<ReadCertificate, 'validTo'>): number 
 const ONE_SAN = /([A-Za-z0-9 ]+):("(?:[^"\\]|\\.)*"|[^,"]*)(?:, |$)/y;
 
 /**
- * Parses the subject alternative names in Node's text, `DNS:a, URI:b`. A name with a comma or a quote is a JSON string
- * there, so that one name cannot look like two (CVE-2021-44532). A text in any other form yields no names.
+ * Parses the subject alternative names in Node's text, `DNS:a, URI:b`. Node writes a name with a comma or a quote as a
+ * JSON string, so that one name cannot look like two (CVE-2021-44532). A text in any other form yields no names.
  */
 export function sansOf(text: string | undefined): readonly string[] {
   const sans: string[] = [];
@@ -120,7 +120,7 @@ function nameless(id: string, detail: string, fix: string): BadCertificate<'name
   };
 }
 
-/** Repeats names of a certificate only short and printable. */
+/** Quotes the names of a certificate, shortened and printable. */
 function unnamedText(sans: readonly string[]): string {
   if (sans.length === 0) return 'It has no subject alternative names.';
   const shown = sans
@@ -136,15 +136,15 @@ const MAX_SHOWN_CHARACTERS = 120;
 const UNNAMED_FIX =
   'Add URI:rollcall:service:<name>, URI:rollcall:reader or URI:rollcall:operator to them when it is signed, or grant rights to ' +
   "one of them with the option tls.certificates: [{ san: 'DNS:orders.prod.internal', role: 'service', services: ['orders'] }].";
-const TWO_FIX = 'Give the service and the operator a certificate each.';
+const TWO_FIX = 'Give the service and the operator separate certificates.';
 
-/** 401: a certificate that OpenSSL did not verify (`code`, as Node has it), or that has ended since. */
+/** A 401 for a certificate that OpenSSL did not verify (`code` is that of Node), or that has expired since. */
 export function untrusted(id: string, code: string): BadCertificate<'untrusted'> {
   const [why, fix] = CAUSES[code] ?? [`it could not be verified (${code})`, RENEW_FIX];
   return { kind: 'untrusted', id, detail: `Certificate ${id} is not trusted: ${why}.`, fix };
 }
 
-/** If revocation lists are required, OpenSSL misses that of a self-signed certificate, and reports only that. */
+/** If revocation lists are required, OpenSSL finds none for a self-signed certificate, and reports only that. */
 export function errorCodeOf(
   { issuer, subject }: { readonly issuer: string; readonly subject: string },
   code: string,
@@ -154,16 +154,16 @@ export function errorCodeOf(
 
 const SELF_SIGNED = 'DEPTH_ZERO_SELF_SIGNED_CERT';
 
-/** The code of a certificate that is over. */
+/** The code of Node for an expired certificate. */
 export const EXPIRED = 'CERT_HAS_EXPIRED';
 
-const RENEW_FIX = 'Have a new one signed by a CA that is in caFile of the registry.';
+const RENEW_FIX = 'Have a new one signed by a CA in the caFile of the registry.';
 const UNSIGNED = [
   'no CA of this registry has signed it',
-  `${RENEW_FIX} Send those between it and the CA along, too.`,
+  `${RENEW_FIX} Send the intermediate certificates up to the CA, too.`,
 ] as const;
 const NO_LIST = [
-  'no CA of this registry has signed it, or the registry has no revocation list of that one',
+  'no CA of this registry has signed it, or the registry has no revocation list of that CA',
   `${RENEW_FIX} The list of each CA in the chain must be in crlFile.`,
 ] as const;
 const OLD_LIST = [
@@ -175,7 +175,7 @@ const CAUSES: Readonly<Record<string, readonly [why: string, fix: string]>> = {
   [EXPIRED]: ['it has expired', RENEW_FIX],
   CERT_NOT_YET_VALID: ['it is not valid yet', 'Wait, or set the clocks of this machine and of the registry.'],
   CERT_REVOKED: ['it was revoked', RENEW_FIX],
-  [SELF_SIGNED]: ['it has signed itself', RENEW_FIX],
+  [SELF_SIGNED]: ['it is self-signed', RENEW_FIX],
   SELF_SIGNED_CERT_IN_CHAIN: UNSIGNED,
   UNABLE_TO_GET_ISSUER_CERT: UNSIGNED,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNSIGNED,

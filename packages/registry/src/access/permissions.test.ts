@@ -25,7 +25,7 @@ describe('the services of a token', () => {
     ['*/orders', 'default', 'orders', true],
     ['*/orders', 'shop', 'users', false],
     ['*/*', 'shop', 'users', true],
-  ])('match as %s in namespace %s the name %s: %s', (pattern, namespace, name, expected) => {
+  ])('with the pattern %s include, in namespace %s, the name %s: %s', (pattern, namespace, name, expected) => {
     expect(SERVICE_PATTERN.test(pattern)).toBe(true);
     expect(mayServe(service('other', pattern), namespace, name)).toBe(expected);
   });
@@ -76,7 +76,7 @@ describe('the permission table', () => {
     expect(permissionOf('PATCH', '/api/v1/instances/:id')?.who).toEqual(['operator']);
   });
 
-  it('names the role that is required if that of a token is not sufficient', () => {
+  it('names the required role if the role of the token is not sufficient', () => {
     const remove = permissionOf('DELETE', '/api/v1/instances/:id')!;
     expect(refusalOf(remove, { kind: 'valid', grant: grant('reader') }, TOKENS)).toMatchObject({
       code: 'FORBIDDEN',

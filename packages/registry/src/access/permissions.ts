@@ -54,7 +54,7 @@ export interface Permission {
   readonly who: readonly Visitor[];
   /** True if it changes something, so it is audited. */
   readonly acts: boolean;
-  /** Further conditions, for people. */
+  /** Further conditions, as text for the documentation. */
   readonly about: string;
 }
 
@@ -90,7 +90,7 @@ export const PERMISSIONS: readonly Permission[] = [
     path: `${INSTANCE}/suspect`,
     who: ['service'],
     acts: false,
-    about: 'any instance; where `by` is an instance, one of a service that the token or certificate names',
+    about: 'any instance; if `by` is an instance, one of a service that the token or certificate names',
   },
   { method: 'POST', path: `${INSTANCE}/drain`, who: ['instance'], acts: true, about: BY_INSTANCE },
   { method: 'DELETE', path: INSTANCE, who: ['instance', 'operator'], acts: true, about: `the instance ${BY_INSTANCE}` },
@@ -115,11 +115,11 @@ export const PERMISSIONS: readonly Permission[] = [
   reading('/api/v1/registry'),
   reading('/metrics'),
   reading('/sd/prometheus'),
-  forAnyone('/health/live', 'says only that the process lives'),
-  forAnyone('/health/ready', 'says only that the store is loaded'),
+  forAnyone('/health/live', 'reports only that the process is alive'),
+  forAnyone('/health/ready', 'reports only that the store is loaded'),
   forAnyone('/openapi.json', 'the same for every registry'),
-  forAnyone('/', 'the dashboard’s page, which holds nothing'),
-  forAnyone('/assets/*', 'the dashboard’s files'),
+  forAnyone('/', 'the page of the dashboard, which contains no data'),
+  forAnyone('/assets/*', 'the files of the dashboard'),
 ];
 
 const BY_ROUTE = new Map(PERMISSIONS.map((row) => [`${row.method} ${row.path}`, row]));
@@ -177,17 +177,17 @@ function unauthenticated(standing: Unauthenticated, required: RequiredCredential
 }
 
 function detailOf(standing: Unauthenticated, { tokens, certificates }: RequiredCredentials): string {
-  if (standing.kind === 'unknown') return 'The token is none of this registry.';
+  if (standing.kind === 'unknown') return 'This registry does not know the token.';
   if (standing.kind === 'expired') return `Token ${standing.grant.id} has expired.`;
   if (standing.kind === 'revoked') return `Token ${standing.grant.id} was revoked.`;
-  if (!certificates) return 'This registry asks for a token, and none was sent.';
+  if (!certificates) return 'This registry requires a token, and none was sent.';
   const what = tokens ? 'a client certificate or a token, and neither' : 'a client certificate, and none';
-  return `This registry asks for ${what} was shown.`;
+  return `This registry requires ${what} was sent.`;
 }
 
 const NO_SECRET: Problem = {
   code: 'UNAUTHORIZED',
-  detail: 'This needs the secret of the instance.',
+  detail: 'This request needs the secret of the instance.',
   fix: 'Send the secret of its registration as "Authorization: Bearer <secret>".',
 };
 
@@ -205,9 +205,9 @@ export const SERVICE_PATTERN: RegExp = new RegExp(
   `^(?:(?:\\*|${LABEL})/)?(?:${LABEL}|[a-z0-9][a-z0-9-]{0,61}\\*|\\*)$`,
 );
 export const SERVICE_PATTERN_TEXT =
-  'a name, the beginning of names and *, or *; before it, where it is not the default, a namespace and /';
+  'a service name, a prefix followed by *, or *; preceded by a namespace and / unless the namespace is default';
 
-/** True if its holder may register, and speak for, this service. */
+/** True if a client with this grant may register this service and act for it. */
 export function mayServe({ role, services }: Grant, namespace: string, service: string): boolean {
   return role === 'service' && services.some((pattern) => fits(pattern, namespace, service));
 }

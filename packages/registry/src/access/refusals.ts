@@ -11,9 +11,9 @@ const FIXES: Partial<Record<ProblemCode, string>> = {
   NOT_FOUND: 'Check the name; an instance that was removed registers again with the same id and secret.',
   TOKEN_LAPSED: 'Register again with a token or a certificate that is valid, and the same id and secret.',
   UNAUTHORIZED: 'Send the secret of its registration as "Authorization: Bearer <secret>".',
-  ID_HELD: 'Draw a new id at each process start: <service>-<UUIDv7>.',
+  ID_HELD: 'Generate a new id at each process start: <service>-<UUIDv7>.',
   ENDED: 'Start with a new id: a process that has left does not come back.',
-  LEAVING: 'Let it finish, and start a new process with a new id.',
+  LEAVING: 'Let it shut down, and start a new process with a new id.',
   ADDRESS_TAKEN: 'Give each process a port of its own; register again with the same id and secret after 30 s.',
 };
 
@@ -72,15 +72,15 @@ const TEXTS: Record<Excess['limit'], (excess: Excess) => { readonly detail: stri
   }),
   host: ({ count, max, subject }) => ({
     detail: `${count} endpoints are registered on ${subject}, and a host may have ${max} that were not registered from there.`,
-    fix: 'Let them register from the host that they are on, or spread them over several.',
+    fix: 'Register them from the host that they run on, or spread them over several hosts.',
   }),
   lookups: ({ count, max, subject }) => ({
-    detail: `${count} host names are being looked up${subject === '' ? '' : ` for ${subject}`}, and no more than ${max} are at one time.`,
+    detail: `${count} host names are being looked up${subject === '' ? '' : ` for ${subject}`}, and at most ${max} may be looked up at one time.`,
     fix: 'Try again after Retry-After, or announce an IP address instead of a host name.',
   }),
   lookupTime: ({ max, subject }) => ({
     detail: `${subject} did not resolve to an address within ${max} ms.`,
-    fix: 'Try again after Retry-After: the answer is kept. Or announce an IP address instead of a host name.',
+    fix: 'Try again after Retry-After: a late answer is kept for the retry. Or announce an IP address instead of a host name.',
   }),
 };
 

@@ -19,12 +19,12 @@ function createExpiry() {
 }
 
 describe('tokens that expire soon', () => {
-  it('are logged two weeks before, in the order of their end, without invalid ones', () => {
+  it('are logged two weeks before, in the order of their expiry, without invalid ones', () => {
     const { expiry, warnings } = createExpiry();
     const [late, soon, near] = [createRecord(15 * DAY_MS), createRecord(14 * DAY_MS), createRecord(DAY_MS)];
     const others = [createRecord(null), createRecord(0), createRecord(DAY_MS, { revokedAt: 1 }), late];
     expiry.follow([...others, soon, near], 10);
-    const expected = `2 tokens end soon: ${near.id} (service orders) in 24 h, ${soon.id} (service orders) in 14 days. `;
+    const expected = `2 tokens expire soon: ${near.id} (service orders) in 24 h, ${soon.id} (service orders) in 14 days. `;
     expect(warnings()).toEqual([expect.stringContaining(expected)]);
   });
 
@@ -52,7 +52,7 @@ describe('tokens that expire soon', () => {
     expect(warnings()).toHaveLength(3);
   });
 
-  it('are named up to ten, and not logged if there are none', () => {
+  it('are listed, ten at most, and not logged if there are none', () => {
     const { expiry, warnings } = createExpiry();
     expiry.follow([createRecord(null)], 0);
     expect(warnings()).toEqual([]);
@@ -60,6 +60,6 @@ describe('tokens that expire soon', () => {
       Array.from({ length: 12 }, () => createRecord(DAY_MS)),
       0,
     );
-    expect(warnings()).toEqual([expect.stringMatching(/^12 tokens end soon: .*, and 2 more\. Create new ones/)]);
+    expect(warnings()).toEqual([expect.stringMatching(/^12 tokens expire soon: .*, and 2 more\. Create new ones/)]);
   });
 });

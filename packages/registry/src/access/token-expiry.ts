@@ -6,7 +6,7 @@ import type { TokenRecord } from './tokens.js';
 const DAY_MS = 86_400_000;
 /** Time before the expiry of a token at which the log warns, as for a certificate: enough to distribute new ones. */
 const WARN_BEFORE_MS = 14 * DAY_MS;
-/** Maximum of tokens named. */
+/** Maximum number of tokens that the warning lists. */
 const MAX_NAMED = 10;
 
 /** Warns of tokens that expire soon: once a day, and when the set of them changes. */
@@ -43,7 +43,7 @@ function endingSoon(records: readonly TokenRecord[], wall: number): readonly Tok
   return records.filter(isSoon).toSorted((one, other) => endOf(one) - endOf(other));
 }
 
-/** The same for operators, at most ten. */
+/** The first ten of these tokens, without private fields, for the status that operators read. */
 export function endingTokens(records: readonly TokenRecord[], wall: number): readonly EndingToken[] {
   const named = endingSoon(records, wall).slice(0, MAX_NAMED);
   return named.map((record) => ({
@@ -62,5 +62,5 @@ function textOf(soon: readonly TokenRecord[], wall: number, path: string): strin
     return `${record.id} (${[record.role, ...record.services].join(' ')}) in ${left}`;
   });
   const more = soon.length > MAX_NAMED ? `, and ${soon.length - MAX_NAMED} more` : '';
-  return `${soon.length === 1 ? 'A token ends' : `${soon.length} tokens end`} soon: ${named.join(', ')}${more}. Create new ones and distribute them before: rollcall token create --tokens ${path}.`;
+  return `${soon.length === 1 ? 'A token expires' : `${soon.length} tokens expire`} soon: ${named.join(', ')}${more}. Create new ones and distribute them before then: rollcall token create --tokens ${path}.`;
 }

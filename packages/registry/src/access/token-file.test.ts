@@ -57,11 +57,11 @@ function refuse(): never {
   throw new Error('no such token');
 }
 
-/** The user `nobody`, as which a registry runs that another user administers. */
+/** The user `nobody`, which runs a registry that another user administers. */
 const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
 
-/** Runs this as another user than root, with the effective user of the whole process. */
+/** Runs a function as a user other than root: it changes the effective user of the whole process. */
 async function asOtherUser<Result>(run: () => Promise<Result>): Promise<Result> {
   process.seteuid?.(NOBODY);
   try {
@@ -157,7 +157,7 @@ describe('changing the tokens', () => {
     await changeTokens(path, () => []);
     await rm(path);
     await symlink('gone.json', path);
-    await expect(changeTokens(path, () => [])).rejects.toThrow('a link that leads nowhere');
+    await expect(changeTokens(path, () => [])).rejects.toThrow('a dangling link');
   });
 
   it('changes nothing if it fails half-way', async () => {
@@ -174,7 +174,7 @@ describe('changing the tokens', () => {
     const one = draw().record;
     await changeTokens(path, () => [one]);
     const many = Array.from({ length: MAX_TOKENS + 1 }, (_, index) => ({ ...one, id: String(index) }));
-    await expect(changeTokens(path, () => many)).rejects.toThrow('take out of the file those that have expired');
+    await expect(changeTokens(path, () => many)).rejects.toThrow('remove the expired and revoked ones from the file');
     expect(await readTokens(path)).toEqual([one]);
   });
 
@@ -231,7 +231,7 @@ describe('the tokens of a running registry', () => {
     expect(changes).toBe(1);
   });
 
-  it('report one that expires, even if the file stays as it is', async () => {
+  it('report a token that expires, even if the file does not change', async () => {
     const { path, time, tokens, advanceSecond } = await openTokens();
     const brief = draw({ expiresAt: time.wall() + 2_500 });
     await changeTokens(path, (records) => [...records, brief.record]);
@@ -293,7 +293,7 @@ describe('the tokens of a running registry', () => {
       return log.texts('warn').slice(before).join('\n');
     };
     expect(await warnings(0o777)).toMatch(/may replace .*tokens\.json.*chmod o-w .*inner$/);
-    // as /tmp is: only the owner of a file may replace it
+    // sticky, as /tmp is: only the owner of a file may replace it
     expect(await warnings(0o1777)).toBe('');
     expect(await warnings(0o775)).toBe('');
   });
@@ -321,7 +321,7 @@ describe('the tokens of a running registry', () => {
     expect(time.pending()).toEqual({ background: 0, foreground: 0 });
   });
 
-  it('keep no process alive, and close twice', async () => {
+  it('keep no process alive, and can be closed twice', async () => {
     const { time, tokens } = await openTokens();
     expect(time.pending()).toMatchObject({ foreground: 0 });
     await Promise.all([tokens.close(), tokens.close()]);

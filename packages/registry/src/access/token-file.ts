@@ -64,7 +64,7 @@ export async function changeTokens(
   try {
     const records = change((await readTokens(path)) ?? []);
     if (records.length > MAX_TOKENS) {
-      const fix = 'take out of the file those that have expired or were revoked';
+      const fix = 'remove the expired and revoked ones from the file';
       throw new RollcallError('OPTION_INVALID', `${path} would hold more than ${MAX_TOKENS} tokens: ${fix}.`);
     }
     const text = printTokens(records);
@@ -92,11 +92,13 @@ async function behindLinks(name: string): Promise<string> {
     if (codeOf(error) !== 'ENOENT') throw failure(name, error);
   }
   if ((await lstat(name).catch(() => null)) === null) return name;
-  const text = `The tokens in ${name} could not be changed: it is a link that leads nowhere. Fix or remove it.`;
+  const text = `The tokens in ${name} could not be changed: it is a dangling link. Fix or remove it.`;
   throw new RollcallError('STORE_FAILED', text);
 }
 
-/** Keeps owner and readers of the file: the registry may run as another user than the one that changes its tokens. */
+/**
+ * Keeps owner and readers of the file: the user that runs the registry may differ from the one that changes its tokens.
+ */
 async function handOver(draft: FileHandle, path: string): Promise<void> {
   const old = await stat(path).catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return null;
@@ -109,10 +111,10 @@ async function handOver(draft: FileHandle, path: string): Promise<void> {
   const own = await draft.stat();
   if (own.uid === uid && own.gid === gid) return;
   await draft.chown(uid, gid).catch((cause: unknown) => {
-    // a new file takes no access away (a Kubernetes volume belongs to root and is writable by its group), nor does a
-    // group that could not read
+    // no user loses access if the file is new (a Kubernetes volume belongs to root and is writable by its group), or if
+    // its group could not read it
     if (old === null || (own.uid === uid && readers === 0)) return;
-    const text = `The tokens in ${path} were not changed: the file belongs to user ${uid} and group ${gid}, and a registry that runs as those could not read any more what this user puts there. Run this as user ${uid}, or as root.`;
+    const text = `The tokens in ${path} were not changed: the file belongs to user ${uid} and group ${gid}, and a registry that runs as them could no longer read the file that this user writes. Run this as user ${uid}, or as root.`;
     throw new RollcallError('STORE_FAILED', text, { cause });
   });
 }
@@ -127,7 +129,7 @@ function failure(path: string, error: unknown): RollcallError {
 function lockedError(draft: string): RollcallError {
   return new RollcallError(
     'STORE_LOCKED',
-    `Another process is changing the tokens: ${draft} exists. Try again; if none is, one was stopped half-way, so remove that file.`,
+    `Another process is changing the tokens: ${draft} exists. Try again; if no such process runs, one was stopped half-way: remove that file.`,
   );
 }
 
@@ -136,7 +138,7 @@ function unreadable(path: string, why: string, cause?: unknown): RollcallError {
 }
 
 const MOUNTED =
-  'it is on a volume that is mounted read-only (EROFS), as a Kubernetes Secret is: change a copy, --tokens <copy>, and put that where this one comes from';
+  'it is on a volume that is mounted read-only (EROFS), as a Kubernetes Secret is: change a copy (--tokens <copy>), and replace the source of the volume with it';
 const NEXT_START = 'Without it the next start fails, or requires no tokens.';
 const CONTENT_FIX = 'Fix or restore the file, or remove it and make new ones with `rollcall token create`.';
 
@@ -185,12 +187,12 @@ export class Tokens {
     if (records === null) {
       throw new RollcallError(
         'OPTION_INVALID',
-        `There is no file of tokens ${path}. Make the first one: rollcall token create --tokens ${path} --role service --service '*'.`,
+        `There is no token file ${path}. Create the first token: rollcall token create --tokens ${path} --role service --service '*'.`,
       );
     }
     if (records.every((record) => validityOf(record, time.wall()) !== 'valid'))
       log.warn(
-        `No token in ${path} is valid, so no client has access. rollcall token create makes one; it counts at once.`,
+        `No token in ${path} is valid, so no client has access. rollcall token create makes one; it is valid at once.`,
       );
     await warnOfWriters(ports);
     const tokens = new Tokens(ports, records, mark);
@@ -252,11 +254,11 @@ export class Tokens {
       this.#book = new TokenBook(records);
       this.#mark = mark;
       this.#lastFailure = '';
-      log.info(`The tokens in ${path} have changed: they count from now on.`);
+      log.info(`The tokens in ${path} have changed: the new ones apply from now on.`);
       return true;
     } catch (error) {
       const failureText = messageOf(error);
-      if (failureText !== this.#lastFailure) log.error(`${failureText} Until then those that were read last count.`);
+      if (failureText !== this.#lastFailure) log.error(`${failureText} Until then the tokens that were read last apply.`);
       this.#lastFailure = failureText;
       return false;
     }
@@ -274,7 +276,7 @@ async function markOf(path: string): Promise<string> {
 }
 
 async function warnOfWriters({ path, log }: TokensPorts): Promise<void> {
-  // the mode says nothing about other users there
+  // on Windows the mode does not describe the rights of other users
   if (platform() === 'win32') return;
   const { mode } = await stat(path);
   if ((mode & OTHERS_MAY_WRITE) !== 0)

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 
-/** Every module that loading this one loads, of this package; others by their name. */
+/** All modules that `entry` loads: those of this package by URL, others by name. */
 function loadedBy(entry: URL, known = new Set<string>()): ReadonlySet<string> {
   if (known.has(entry.href)) return known;
   known.add(entry.href);
@@ -22,6 +22,6 @@ it('the tools that make tokens load no HTTP server, no engine and no store', () 
   expect(
     names.filter((name) => /fastify|@rollcall\/(?:dashboard|client)|^http\/|registry\.ts|disk\.ts/.test(name)),
   ).toEqual([]);
-  // it would have been seen
+  // the check finds a module that is loaded
   expect(filesOf(loadedBy(new URL('../index.ts', import.meta.url)))).toContain('fastify');
 });

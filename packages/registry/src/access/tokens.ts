@@ -31,9 +31,9 @@ const TOKEN = /^rct_([0-9a-f]{10})_[A-Za-z0-9_-]{43}$/;
 const ID_BYTES = 5;
 const SECRET_LETTERS = 43;
 const VERSION = 1;
-/** More than any registry needs; a larger file is refused. */
+/** Maximum number of tokens in a file, more than any registry needs; a larger file is refused. */
 export const MAX_TOKENS = 10_000;
-/** Compared for unknown ids, so that it takes as long as for known ones. */
+/** Compared for unknown ids, so that the check takes as long as for known ones. */
 const UNKNOWN_HASH = '0'.repeat(64);
 
 /** True if this has the form of an access token, valid or not. Secrets of instances do not. */
@@ -41,7 +41,10 @@ export function isToken(text: string): boolean {
   return TOKEN.test(text);
 }
 
-/** Removes tokens from a text that was sent in the wrong place: of a token, or its beginning, only the id remains. */
+/**
+ * Removes tokens from a text, as clients may send them in the wrong place: a token, or its beginning, is replaced by
+ * its id.
+ */
 export function withoutTokens(text: string): string {
   return text.replaceAll(/(rct_[0-9a-f]{10}_)[A-Za-z0-9_-]+/g, '$1…');
 }
@@ -132,7 +135,7 @@ export function parseTokens(text: string): Result<readonly TokenRecord[], string
   const records = tokens.filter((token) => isTokenRecord(token));
   if (records.length < tokens.length) {
     const wrong = tokens.findIndex((token) => !isTokenRecord(token));
-    return { ok: false, problem: `its token number ${wrong + 1} is not as it must be` };
+    return { ok: false, problem: `its token number ${wrong + 1} is not valid` };
   }
   if (new Set(records.map(({ id }) => id)).size < records.length) {
     return { ok: false, problem: 'two of its tokens have the same id' };

@@ -43,7 +43,7 @@ describe('CircuitEvents', () => {
     expect(texts()).toEqual([]);
     report(['payments-7d20', 'open']);
     report(['payments-7d20', 'half-open']);
-    // a service that is left out is not a report about it
+    // a report that leaves out a service changes nothing about it
     report();
     report(['payments-7d20', 'open']);
     report(['payments-7d20', 'closed']);
@@ -53,12 +53,12 @@ describe('CircuitEvents', () => {
     expect(history.events(QUERY).events[0]).toMatchObject({ kind: 'circuit', service: 'web', instance: 'web-0001' });
   });
 
-  it('forgets an instance that is gone, as no caller will report that its circuit has closed', () => {
+  it('forgets a removed instance, as no caller will report that its circuit has closed', () => {
     const { report, gone, texts } = setUp();
     report(['payments-7d20', 'open'], ['payments-1e07', 'open']);
     gone.add('payments-7d20');
     report();
-    // an instance of that id is another one
+    // a later instance with that id is a new one
     gone.clear();
     report(['payments-7d20', 'open'], ['payments-1e07', 'open']);
     expect(texts()).toEqual([

@@ -3,8 +3,8 @@ import type { Edge, Instance, Time } from '@rollcall/core';
 import type { EventHistory } from './events.js';
 
 /**
- * Circuit events recorded singly in one second, and in one minute; the others are counted in one event, which counts
- * too.
+ * Circuit events recorded individually in one second, and in one minute; further ones are summed up in one event, which
+ * counts towards the limit.
  */
 const MAX_PER_SECOND = 20;
 const SECOND_MS = 1_000;
@@ -40,11 +40,10 @@ interface OpenCircuits {
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * Records an event when a caller reports that its circuit to an instance opened or closed. A storm of
- * them, as when a network breaks or a caller lies, becomes few events, so that it cannot push out other
- * events.
+ * Records an event when a caller reports that its circuit to an instance opened or closed. A storm of them, as when a
+ * network fails or a caller sends false reports, becomes few events, so that it cannot push out other events.
  *
- * An open circuit is remembered until the caller reports it closed, the instance is gone, or the caller has reported
+ * An open circuit is remembered until the caller reports it closed, the instance is removed, or the caller has reported
  * nothing for ten minutes. Time in which the registry could not listen does not count, so that circuits that were open
  * before are not announced again.
  */
@@ -104,7 +103,9 @@ export class CircuitEvents {
     this.#open.delete(callerId);
   }
 
-  /** Without removed instances, whose circuits no caller reports as closed; null: all are present. */
+  /**
+   * The instances of `before` without removed ones, whose circuits no caller reports as closed; null: all are present.
+   */
   #withoutGone(before: ReadonlySet<string>): Set<string> | null {
     const { table } = this.#ports;
     const areAllPresent = [...before].every((id) => table.get(id) !== undefined);
@@ -112,7 +113,8 @@ export class CircuitEvents {
   }
 
   /**
-   * Records those that were only counted once their second is over, and forgets callers without a recent report.
+   * Once a second is over, records the number of changes that were only counted in it; forgets callers without a recent
+   * report.
    */
   sweep(): void {
     const now = this.#ports.time.now();

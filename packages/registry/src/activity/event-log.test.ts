@@ -96,13 +96,13 @@ describe('circuits that open and close all the time', () => {
     const circuits = history.events({ ...ALL, kinds: ['circuit'], limit: 10_000 });
     expect(circuits.events).toHaveLength(1_000);
     expect(circuits.dropped).toBe(flood - 1_000);
-    // in the order in which they happened, whatever they are
+    // in the order in which they happened, regardless of their kind
     const all = seqsOf(history.events({ ...ALL, limit: 10_000 }).events);
     expect(all).toEqual(all.toSorted((one, other) => one - other));
     expect(all).toHaveLength(1_051);
   });
 
-  it('move only the time since when circuits are kept', () => {
+  it('change only the time since when circuit events are kept', () => {
     const { history, time } = begun(100);
     const begunAt = time.wall();
     time.advance(SECOND);

@@ -348,7 +348,7 @@ describe('the event history', () => {
     expect(Math.min(...lengths)).toBeGreaterThanOrEqual(8);
   });
 
-  it('forgets an instance once its last trace is gone', () => {
+  it('forgets an instance once its tombstone is dropped', () => {
     const history = new EventHistory(new ManualTime());
     history.begin();
     history.noteOf(record, step);

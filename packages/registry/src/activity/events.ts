@@ -10,19 +10,23 @@ export type Happening = Pick<RegistryEvent, 'kind' | 'by' | 'text' | 'untilMs'> 
 /** The maximum of events of the whole registry. */
 const MAX_EVENTS = 10_000;
 /**
- * The maximum of events per instance; fewer that do not report its state: each of operators' actions and of minor ones.
+ * The maximum number of events per instance. `MAX_MINOR_PER_INSTANCE` limits the operators' actions among them, and the
+ * minor events.
  */
 const MAX_PER_INSTANCE = 64;
 const MAX_MINOR_PER_INSTANCE = 16;
-/** The maximum in all timelines, a few hundred bytes each: above it a timeline that grows keeps `MIN_PER_INSTANCE`. */
+/**
+ * The maximum number of events in all timelines, a few hundred bytes each: above it a timeline that grows keeps
+ * `MIN_PER_INSTANCE`.
+ */
 const MAX_IN_TIMELINES = 100_000;
 const MIN_PER_INSTANCE = 8;
 const MINOR: ReadonlySet<EventKind> = new Set(['re-registered', 'circuit']);
 
 interface Timeline {
   /**
-   * Replaced by a longer one, as a list that is pushed to keeps room for seventeen, and most instances have few
-   * events.
+   * Replaced by a new array for each event: the first `push` to an array reserves room for seventeen elements, and most
+   * instances have few events.
    */
   events: RegistryEvent[];
   /** The time of the newest dropped event; null while none was dropped. */
@@ -129,8 +133,8 @@ export class EventHistory {
 const isMinor = ({ kind }: RegistryEvent): boolean => MINOR.has(kind);
 
 /**
- * The index of the event to drop; null: none is too many. State changes are the purpose of a timeline, and actions of
- * operators are for people to see: surplus others are dropped before them.
+ * The index of the event to drop; null: the limits are kept. State changes are the purpose of a timeline, so surplus
+ * actions of operators and surplus minor events are dropped before them.
  */
 function excessOf(events: readonly RegistryEvent[], max: number): number | null {
   const few = Math.min(MAX_MINOR_PER_INSTANCE, max / 2);

@@ -6,7 +6,7 @@ import { HeartbeatLog } from './heartbeat-log.js';
 
 const direction = (): DirectionLog => ({ lastAt: null, roundTripMs: null, misses: 0, error: null });
 
-/** As far as the log knows one. */
+/** The part of an entry that the log uses. */
 function createEntry(): Entry {
   return { beatSlot: null, beatDueAt: 0, heartbeat1: direction(), heartbeat2: direction() } as unknown as Entry;
 }
@@ -57,13 +57,13 @@ describe('HeartbeatLog', () => {
     log.recordHeartbeat2(entry);
     time.advance(20_000);
     expect(log.of(entry)).toMatchObject({ heartbeat1: [], heartbeat2: [{ agoMs: 20_000 }] });
-    // eleven minutes and more are as never
+    // a gap of eleven minutes or more counts as no earlier heartbeat
     time.advance(10_000_000);
     log.recordHeartbeat2(entry);
     expect(log.of(entry).heartbeat2).toEqual([{ agoMs: 0 }]);
   });
 
-  it('separates instances, and gives the place of one that is gone to another without its rounds', () => {
+  it('separates instances, and reuses the place of a removed one without its rounds', () => {
     const time = new ManualTime();
     const log = new HeartbeatLog(time);
     const entries = Array.from({ length: 200 }, createEntry);
@@ -86,7 +86,7 @@ describe('HeartbeatLog', () => {
     expect(entries.some(({ beatSlot }) => beatSlot === another.beatSlot)).toBe(false);
   });
 
-  it('lets a heartbeat pass ahead of others once per quarter of an interval, whether one came or not', () => {
+  it('lets a heartbeat pass ahead of others once per quarter of an interval, whether or not one was received before', () => {
     const time = new ManualTime();
     const log = new HeartbeatLog(time);
     const entry = createEntry();
@@ -145,7 +145,7 @@ describe('the heartbeats of the registry', () => {
     });
   });
 
-  it('are not available for an instance that is gone', async () => {
+  it('are not available for a removed instance', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     value(await fixture.registry.leave('orders-1', { secret: SECRET }));

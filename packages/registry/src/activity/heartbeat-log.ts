@@ -16,7 +16,8 @@ export function beatAnswer({ record, vitals }: Entry, now: number): BeatAnswer {
 const MAX_ROUNDS = 58;
 const KEPT_MS = 300_000;
 /**
- * The unit of the gaps between two heartbeats; the greatest, eleven minutes, stands for all above, and for none.
+ * The unit of the gaps between two heartbeats, ms. The greatest gap, eleven minutes, stands for every longer one, and
+ * for no earlier heartbeat.
  */
 const UNIT_MS = 10;
 const MAX_GAP = 65_535;
@@ -24,20 +25,20 @@ const MAX_GAP = 65_535;
 const GAPS = 2 * MAX_ROUNDS;
 /** The minimum gap between two prioritized Heartbeats-2, as a fraction of the heartbeat interval. */
 const MIN_GAP_RATIO = 0.25;
-/** Instances of one page. */
+/** Number of instances per page. */
 const PAGE = 64;
 
-/** Bytes for all of a page: 298 for each instance. */
+/** The heartbeats of the instances of one page: 298 bytes for each instance. */
 interface Page {
-  /** The time of the newest round of Heartbeat-1; that of Heartbeat-2 is known anyway. */
+  /** The time of the newest round of Heartbeat-1; the time of Heartbeat-2 is in `Entry`. */
   readonly lastAt: Float64Array;
   readonly gaps: Uint16Array;
   readonly roundTrips: Uint8Array;
 }
 
 /**
- * The results of both heartbeats of all instances, for people: each notes its last success or error, and the last 58
- * rounds. Instances share pages, as the overhead of a typed array of its own would equal its content.
+ * The results of both heartbeats of all instances, for people: the last success or error, and the last 58 rounds of
+ * each direction. Instances share pages, as the overhead of a typed array of its own would equal its content.
  */
 export class HeartbeatLog {
   readonly #time: Pick<Time, 'now'>;
@@ -53,7 +54,7 @@ export class HeartbeatLog {
     this.#time = time;
     this.#rounds = meter.counter(
       'rollcall_registry_heartbeat1_rounds_total',
-      'Calls of an instance on all its endpoints that are over, by outcome: answered, missed.',
+      'Completed calls of an instance on all its endpoints, by outcome: answered, missed.',
       ['outcome'],
     );
     this.#roundTrips = meter.histogram(
@@ -85,7 +86,7 @@ export class HeartbeatLog {
 
   /**
    * True if a Heartbeat-2 of it may pass ahead of others now, at most once in a quarter of an interval: each true uses
-   * that up.
+   * up the allowance.
    */
   admits(entry: Entry, intervalMs: number): boolean {
     const now = this.#time.now();
@@ -109,14 +110,14 @@ export class HeartbeatLog {
     page.gaps[from] = gapOf(gapMs);
   }
 
-  /** Frees the place of an instance that is gone. */
+  /** Frees the place of a removed instance. */
   release(entry: Entry): void {
     if (entry.beatSlot === null) return;
     this.#free.push(entry.beatSlot);
     entry.beatSlot = null;
   }
 
-  /** The registry itself could not listen in that span. */
+  /** Records a span in which the registry itself could not listen. */
   couldNotListen(gap: ListeningGap, intervalMs: number): void {
     this.#gaps.add(gap, intervalMs);
   }
@@ -152,7 +153,7 @@ export class HeartbeatLog {
     page.roundTrips[trips] = codeOf(roundTripMs);
   }
 
-  /** Its own, from its first heartbeat on. */
+  /** The place of an instance, which it gets with its first heartbeat. */
   #placeOf(entry: Entry): { readonly page: Page; readonly slot: number } {
     const known = entry.beatSlot;
     const at = known ?? this.#free.pop() ?? this.#taken;

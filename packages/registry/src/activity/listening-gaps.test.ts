@@ -50,9 +50,9 @@ describe('a time in which the registry could not listen', () => {
     expect(notListening).toHaveLength(1);
     const [{ fromAgoMs, toAgoMs } = { fromAgoMs: 0, toAgoMs: 0 }] = notListening;
     expect(fromAgoMs - toAgoMs).toBeGreaterThan(24.8 * SECOND);
-    // its timers go on up to an interval later
+    // its timers run up to one interval later
     expect(fromAgoMs - toAgoMs).toBeLessThan(30.1 * SECOND);
-    // all of the gap between two heartbeats that is more than an interval lies in the span
+    // the span covers everything beyond one interval of the gap between two heartbeats
     const [before] = heartbeat2.filter(({ agoMs }) => agoMs >= fromAgoMs).slice(-1);
     expect((before?.agoMs ?? Infinity) - fromAgoMs).toBeLessThanOrEqual(5 * SECOND);
   });

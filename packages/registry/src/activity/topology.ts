@@ -22,7 +22,7 @@ interface Report {
   readonly at: number;
 }
 
-/** A caller without a report for this number of heartbeats makes no calls, or is gone. */
+/** A caller without a report for this number of heartbeats makes no calls any more, or was removed. */
 const KEPT_INTERVALS = 3;
 /** Windows may be longer than intervals. */
 const MIN_KEPT_MS = 15_000;
@@ -34,7 +34,7 @@ const MAX_REPORTED_TARGETS = 500;
 export interface EdgesPorts {
   readonly time: Pick<Time, 'now'>;
   readonly policy: Pick<Policy, 'intervalMs'>;
-  /** Gets the reported calls, each window of a caller once. */
+  /** Receives the reported calls, each window of a caller once. */
   readonly traffic: Pick<Traffic, 'note'>;
   readonly circuits: Pick<CircuitEvents, 'note'>;
 }
@@ -47,7 +47,7 @@ export class Topology {
   readonly #ports: EdgesPorts;
   readonly #keptMs: number;
   readonly #max: number;
-  /** By the caller's id; the longest silent first. */
+  /** By the caller's id; the one that reported longest ago comes first. */
   readonly #reports = new Map<string, Report>();
   #count = 0;
 

@@ -76,7 +76,7 @@ describe('Traffic', () => {
     traffic.note(pair('web', 'b'), sample(10));
     traffic.note(pair('web', 'a'), sample(1));
     traffic.note(pair('web', 'c'), sample(100));
-    // an empty report makes no pair
+    // an empty report creates no pair
     traffic.note(pair('web', 'd'), { calls: 0, failures: 0, retries: 0, p99Ms: null });
     time.advance(5_000);
     expect(calls()).toEqual([102]);

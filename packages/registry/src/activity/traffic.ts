@@ -1,6 +1,6 @@
 import type { Edge, Time, TrafficAnswer, TrafficPoint } from '@rollcall/core';
 
-/** Steps by name. */
+/** Names of the step lengths. */
 export type Step = '5s' | '1m';
 export const STEPS: readonly [Step, Step] = ['5s', '1m'];
 
@@ -21,7 +21,8 @@ const SPANS: Readonly<Record<Step, { readonly stepMs: number; readonly steps: nu
 };
 const DAY_MS = 86_400_000;
 /**
- * Pairs of services; the one that was silent longest makes room. At most 35 KiB each, which only a day of calls fills.
+ * Maximum number of pairs of services; beyond it, the pair that was reported longest ago is dropped. A pair takes at
+ * most 35 KiB, after a day of calls.
  */
 const MAX_PAIRS = 1_000;
 
@@ -40,7 +41,7 @@ export class Traffic {
   readonly #time: Pick<Time, 'now' | 'wall'>;
   readonly #max: number;
   readonly #begunAt: number;
-  /** The longest silent first. */
+  /** The pair that was reported longest ago comes first. */
   readonly #pairs = new Map<string, PairHistory>();
 
   constructor(time: Pick<Time, 'now' | 'wall'>, max: number = MAX_PAIRS) {
@@ -73,7 +74,7 @@ export class Traffic {
         (to === null || pair.to === to),
     );
     const rings = fits.map((history) => history[step]);
-    // a step that is not over would look like a fall
+    // an unfinished step would look like a decrease
     const end = Math.floor(now / stepMs);
     const points: TrafficPoint[] = [];
     for (let number = Math.max(end - steps, Math.floor(this.#begunAt / stepMs)); number < end; number += 1) {
@@ -117,9 +118,9 @@ function sumOf(rings: readonly Ring[], number: number): Omit<TrafficPoint, 'at'>
   return { calls, failures, retries, p99Ms: p99Ms === 0 ? null : Math.round(p99Ms * 10) / 10 };
 }
 
-/** Steps that are made together, when the first of them has something to keep: 960 bytes. */
+/** Number of steps allocated together, once the first of them has calls: 960 bytes. */
 const CHUNK = 60;
-/** Calls, failures, retries, and the highest p99, which is above 0 where there is one. */
+/** Calls, failures, retries, and the highest p99, which is above 0 if there is one. */
 const CELLS = 4;
 
 interface Chunk {
@@ -130,7 +131,7 @@ interface Chunk {
 
 /** The last steps up to a limit, in chunks that are allocated as needed. */
 class Ring {
-  /** One more than the steps fill, since the newest is never full. */
+  /** One chunk more than the steps need, since the newest chunk is not full. */
   readonly #chunks: (Chunk | null)[];
 
   constructor(steps: number) {
@@ -146,7 +147,7 @@ class Ring {
     cells[place + 3] = Math.max(cells[place + 3] ?? 0, p99Ms ?? 0);
   }
 
-  /** Where the numbers of a step stand; null: there are none. */
+  /** The position of the numbers of a step; null: there are none. */
   placeOf(step: number): { readonly cells: Float32Array; readonly place: number } | null {
     const number = Math.floor(step / CHUNK);
     const chunk = this.#chunks[number % this.#chunks.length] ?? null;

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { FeedBench, Sink } from './feed.fixture.js';
 import type { Flush } from './feed.fixture.js';
 
-// S4, S5, S6: the feed and the copies of its clients against the simplest possible model.
+// Compares the feed and the copies of its clients with the simplest possible model: S4, S5 and S6.
 
 const SERVICES = ['orders', 'billing', 'users'] as const;
 const IDS = [0, 1, 2, 3] as const;
@@ -125,7 +125,7 @@ class Reader {
           expect(inFlush, 'an instance occurs once in a flush').not.toContain(id);
           inFlush.add(id);
           const lastSent = this.#sentRevisions.get(id) ?? this.#resumedFrom.get(frame.data.service) ?? 0;
-          expect(revision, `${id}: told once, in order`).toBeGreaterThan(lastSent);
+          expect(revision, `${id}: sent once, in order`).toBeGreaterThan(lastSent);
           this.#sentRevisions.set(id, revision);
         }
       }
@@ -227,7 +227,7 @@ const restart = (keeps: boolean): Command =>
     if (!keeps || model.hasDropped) model.hasForgotten = true;
   });
 
-/** Every reader reads everything: then every copy is the truth, except for removals that were never reported. */
+/** Every reader reads everything: then every copy equals the truth, except for removals that were never reported. */
 const compare = (): Command =>
   command('compare', (model, { registry, readers }) => {
     for (const reader of readers) {

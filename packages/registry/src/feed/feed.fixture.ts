@@ -50,7 +50,7 @@ export class FeedBench implements FeedView {
   readonly time: Clock;
   readonly #services = new Map<string, ServiceContents>();
 
-  // eslint-disable-next-line max-params -- of a bench, all but the clock has a default
+  // eslint-disable-next-line max-params -- all parameters but the clock have defaults
   constructor(time: Clock, meter: Meter = noMeter, log: Log = silentLog, epoch = EPOCH) {
     this.time = time;
     this.feed = new Feed({ time, epoch, view: this, meter, log });

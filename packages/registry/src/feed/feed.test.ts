@@ -60,7 +60,7 @@ describe('a new watcher', () => {
     expect(registry.watch({ services: ['orders'] }).take()).toEqual([reset('orders', 1, [], [gone])]);
   });
 
-  it('gets status and cursor if it is only a line', () => {
+  it('gets status and cursor if it watches no service', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     const sink = registry.watch({ line: { id: 'orders-1', secret: 's' } });
@@ -273,7 +273,7 @@ describe('status', () => {
 });
 
 describe('a line', () => {
-  it('is informed that its instance is gone; of two lines, the newer one', () => {
+  it('is informed that its instance was removed; of two lines, the newer one is', () => {
     const registry = new FeedBench(new ManualTime());
     const line = { id: 'orders-1', secret: 's' };
     const [older, newer] = [registry.watch({ line }), registry.watch({ line })];

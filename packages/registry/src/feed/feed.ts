@@ -50,7 +50,10 @@ interface Pending {
   readonly remove: Map<string, Tombstone>;
 }
 
-/** Minimum time between two flushes, ms, and in durations of the last one; the first after a pause is immediate. */
+/**
+ * Minimum time between two flushes, in ms and as a multiple of the duration of the last one; the first flush after a
+ * pause is immediate.
+ */
 const WINDOW_MS = 20;
 const WINDOW_FACTOR = 4;
 /** Maximum time of writing per turn of the event loop, ms: heartbeats come first. */
@@ -191,7 +194,7 @@ export class Feed {
     for (const of of wanted) {
       watcher.enqueue(of, resume.has(of.service) || resume.has('*') ? since : null);
     }
-    // it existed in this epoch and is gone: no other frame would report that
+    // it existed in this epoch and no longer does: no other frame would report that
     if (order.cursor?.epoch === this.epoch) for (const of of this.#removed(watcher, resume)) watcher.enqueue(of, null);
     this.#watchers.set(watcher, onCut);
     this.#beats.put(watcher.beatAt, watcher);

@@ -122,8 +122,8 @@ interface Part<Item> {
 }
 
 /**
- * Packs items, in order, into parts of the size of a frame, by the size of what is `sent` of each. One item always fits
- * (a registration has at most 16 KiB).
+ * Packs items, in order, into parts of the size of a frame, by the size of `sent(item)`, the part of it that is sent.
+ * One item always fits (a registration has at most 16 KiB).
  */
 function pack<Item>(items: readonly Item[], sent: (item: Item) => unknown = (item) => item): Part<Item>[] {
   const parts: Part<Item>[] = [];

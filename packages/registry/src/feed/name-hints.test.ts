@@ -38,7 +38,7 @@ describe('unknown names', () => {
     expect(unknowns(sink)).toHaveLength(3);
   });
 
-  it('belong to their watcher, and none is left when the watcher is gone', () => {
+  it('belong to their watcher, and are dropped with it', () => {
     const registry = setUp();
     const [one, other] = [registry.watch({ services: ['a', 'b'] }), registry.watch({ services: ['b', 'c'] })];
     const third = registry.watch({ services: ['b'] });

@@ -31,7 +31,7 @@ describe('resuming', () => {
 
   it.each([
     ['another epoch', cursorAt(1, OTHER_EPOCH)],
-    ['a revision that was never given', cursorAt(9)],
+    ['a revision that was never assigned', cursorAt(9)],
     ['no cursor', null],
   ])('with %s gets a reset', (_what, cursor) => {
     const registry = new FeedBench(new ManualTime());
@@ -182,7 +182,7 @@ const SERVICES = ['orders', 'billing', 'users'];
 
 describe('any sequence of changes', () => {
   it.each([['*'], ['orders,billing,users']])(
-    'S4, S5: a client of %s that loses its stream at any time ends with the very view of the registry',
+    'S4, S5: a client of %s that loses its stream at any time ends with exactly the view of the registry',
     (services) => {
       fc.assert(
         fc.property(fc.array(step, { maxLength: 60 }), fc.boolean(), (steps, isLarge) => {

@@ -25,8 +25,8 @@ export class Snapshots {
   /** The frames of each service requested since its last change: valid for every later revision until it changes. */
   readonly #resets = new Map<string, readonly SizedFrame[]>();
   /**
-   * The revision at which each service appeared (missing: before all): an earlier cursor covers nothing of it, or that
-   * it is unknown.
+   * The revision at which each service appeared (missing: before all revisions). A watcher with an earlier cursor has
+   * no instance of the service, or knows it as unknown.
    */
   readonly #appearedAt = new Map<string, number>();
   /** The highest revision of a dropped tombstone: an earlier cursor cannot catch up. */

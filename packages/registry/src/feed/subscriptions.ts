@@ -2,8 +2,8 @@ import type { ServiceRef } from './frames.js';
 import type { Subscriber } from './subscriber.js';
 
 /**
- * Which watcher watches which service. Clients choose the names, so a name with a single watcher costs no more than a
- * map entry.
+ * The watchers of each service. Clients choose the names, so a name with a single watcher costs no more than a map
+ * entry.
  */
 export class Subscriptions {
   readonly #watchers = new Map<string, Subscriber | Set<Subscriber>>();

@@ -44,7 +44,7 @@ export function placeOf({ host, port, names, tls, log }: Place): {
   if (name === null)
     log.warn(
       `The certificate of the registry is for ${tls.describe().names.join(', ') || 'no name'}, not for ${hosts.join(' or ')}: clients refuse it ` +
-        'there. Have one signed for the name by which they reach it, and say that name: --name (in code: names).',
+        'there. Have one signed for the name by which they reach it, and give that name: --name (in code: names).',
     );
   const url = urlOf(name ?? host, port, 'https');
   return { url, urls: name === null || isWildcard(host) ? [] : [url] };
@@ -79,8 +79,8 @@ export function checkHost(host: string, isMeant: boolean): void {
   throw new RollcallError(
     'NOT_LOOPBACK',
     `The registry will not listen on ${host}: it has no tokens, so any client that reaches this address could register, read and remove. ` +
-      "Make a token first (rollcall token create --role service --service '*'; in code: the option tokens), ask clients for certificates " +
-      '(--tls-cert, --tls-key and --tls-ca; in code: tls with caFile), listen on 127.0.0.1, or say that you accept this: --insecure (in code: insecure: true).',
+      "Create a token first (rollcall token create --role service --service '*'; in code: the option tokens), ask clients for certificates " +
+      '(--tls-cert, --tls-key and --tls-ca; in code: tls with caFile), listen on 127.0.0.1, or accept this explicitly: --insecure (in code: insecure: true).',
   );
 }
 
@@ -110,7 +110,7 @@ async function portTakenText(host: string, port: number, scheme: 'http' | 'https
   if ((await holderOf(own)) === 'registry') {
     return `A Rollcall registry serves ${own} already (npx rollcall up, or one that is embedded in a service). Use that one: services find it by themselves. Or ${elsewhere}.`;
   }
-  // a registry logs connections with the wrong protocol: so it is probed only if that explains something
+  // a registry logs connections with the wrong protocol: so the port is probed only if the result can explain the failure
   if ((await holderOf(other)) === 'registry') {
     const how = scheme === 'http' ? 'over TLS' : 'without TLS';
     return `A Rollcall registry serves ${other} already, ${how}. Use that one: set ROLLCALL_URL=${other} for the services. Or ${elsewhere}.`;

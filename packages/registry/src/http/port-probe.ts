@@ -11,7 +11,7 @@ const MAX_BYTES = 64 * 1024;
 
 /**
  * Probes what serves `url` (`http://host:port`, or https with any certificate, as nothing is sent to it). Never
- * rejects; a program that stays silent for a second is a stranger.
+ * rejects; a program that does not answer within a second counts as another program.
  */
 export async function holderOf(url: string): Promise<Holder> {
   try {

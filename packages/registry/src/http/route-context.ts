@@ -17,8 +17,8 @@ export interface RouteContext {
   /** True if the registry is open to the network without tokens or certificates, and configured so. */
   readonly insecure: boolean;
   /**
-   * Who has access: every client that reaches the port, bearers of tokens (or of certificates, if TLS asks for them),
-   * or of certificates only.
+   * The clients with access: every client that reaches the port, bearers of tokens (or of certificates, if TLS asks for
+   * them), or of certificates only.
    */
   readonly access: RegistryStatus['access'];
   /** Null or omitted: plain HTTP. */

@@ -6,12 +6,12 @@ import { PERMISSIONS } from '../access/permissions.js';
 import { startTestRegistry } from '../testing.js';
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
-/** As documents write a route. */
+/** A route in the notation of the documents. */
 const named = (method: string, path: string): string => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`;
 const ROUTES = PERMISSIONS.map(({ method, path }) => named(method, path));
 /** Pages for browsers, which are not part of the described API. */
 const PAGES = ['GET /', 'GET /assets/*'];
-/** Not of the registry: what services answer, and examples of what applications have. */
+/** Routes that are not of the registry but of services, and of applications in examples. */
 const ELSEWHERE = /\/\.well-known\/rollcall\/|\/orders$/;
 
 it('describes the routes of the permission table in the OpenAPI document, and no others', async () => {

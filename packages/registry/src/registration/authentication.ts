@@ -51,7 +51,7 @@ export function impostor(table: InstanceTable, id: string, proof: Proof): Outcom
   if (owner !== undefined && !isSecretOf(owner, secret)) {
     return refuse(
       'UNAUTHORIZED',
-      secret === null ? 'This needs the secret of the instance.' : 'That is not its secret.',
+      secret === null ? 'This request needs the secret of the instance.' : 'That is not its secret.',
     );
   }
   const { code, text } = tombstone?.reason ?? {};

@@ -25,7 +25,7 @@ const COLUMNS = [
 ] as const;
 type Column = (typeof COLUMNS)[number];
 
-/** Over TLS with client certificates: each is answered as what a token would be. */
+/** Over TLS with client certificates: each is answered as the equivalent token. */
 const CERTIFIED = {
   'a certificate that has signed itself': 'a wrong token',
   'a certificate of another CA': 'a wrong token',
@@ -130,7 +130,7 @@ describe('every route', () => {
   });
   afterAll(() => registry.close());
 
-  /** One request to a route, as this column has it, about an instance of its own. */
+  /** Sends one request to a route with the credentials of this column, about an instance that no other request uses. */
   async function visit(route: string, column: Column): Promise<{ answer: Answer; id: string }> {
     const own = lapsed.get(column)?.pop() ?? (await registry.enrol(service));
     const isSecret = column.startsWith('the secret');

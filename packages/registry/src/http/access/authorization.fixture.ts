@@ -39,16 +39,16 @@ export type GuardedOptions = Omit<StartOptions, 'tokens'> & { readonly tokens?: 
 
 const random = seededRandom(11);
 
-/** A registry that asks for tokens, and how to make and revoke some. */
+/** A registry that requires tokens, with functions to create and revoke them. */
 export class GuardedRegistry {
   readonly folder: string;
   readonly path: string;
   readonly log: RecordingLog = recordingLog();
-  /** Every token and secret that was ever made here. */
+  /** All tokens and secrets that this registry has issued. */
   readonly secrets: string[] = [];
   /** The registry's CA; empty without TLS. */
   ca = '';
-  /** All that it answered. */
+  /** The texts of all its answers. */
   readonly texts: string[] = [];
   readonly #options: StartOptions;
   #registry: RunningRegistry | null = null;
@@ -67,7 +67,7 @@ export class GuardedRegistry {
     return made;
   }
 
-  /** `tokens: null`: it asks for none. */
+  /** With `tokens: null` the registry requires none. */
   async start({ tokens = this.path, ...options }: GuardedOptions = {}): Promise<void> {
     const tokenOptions = tokens === null ? {} : { tokens };
     this.#registry = await startRegistry({ port: 0, ...tokenOptions, log: this.log, ...this.#options, ...options });
@@ -107,7 +107,7 @@ export class GuardedRegistry {
     );
   }
 
-  /** Resolves when reading with this token is answered so. */
+  /** Resolves when a read with this token is answered with this status. */
   async until(bearer: string, status: number): Promise<void> {
     const look = async (): Promise<void> =>
       expect((await this.ask('/api/v1/topology', { bearer })).status).toBe(status);
@@ -161,7 +161,7 @@ export class GuardedRegistry {
   }
 }
 
-/** One that is closed when the test is over. */
+/** Creates a guarded registry that is closed at the end of the test. */
 export async function guarded(options: StartOptions = {}): Promise<GuardedRegistry> {
   const one = await GuardedRegistry.make(options);
   onTestFinished(() => one.close());

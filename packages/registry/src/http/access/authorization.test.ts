@@ -93,7 +93,7 @@ describe('the access log', () => {
 });
 
 describe('a source that fails too often', () => {
-  it('has to wait, while valid tokens from there and failures from elsewhere are answered as before', async () => {
+  it('has to wait, while valid tokens from the same source and failures of other sources are answered as before', async () => {
     const registry = await guarded();
     const reader = await registry.token();
     await registry.start();

@@ -32,8 +32,8 @@ export interface Authorization {
   suspicionRefusal(request: FastifyRequest, suspicion: Suspicion): Problem | null;
   /**
    * Calls `end` when the token or certificate behind a stream becomes invalid: for a line, that of the registration of
-   * its instance or the certificate of this connection; otherwise that of the request. Call the result when the stream
-   * is over.
+   * its instance or the certificate of this connection; otherwise that of the request. Call the returned function when
+   * the stream has ended.
    */
   track(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void;
   /** The refusal if the credentials of this request are not sufficient any more; null: they are. */
@@ -119,14 +119,14 @@ export class TokenEntrance implements Authorization {
     app.addHook('preSerialization', (request, reply, payload, done) =>
       done(null, this.#throttle(request, reply, payload)),
     );
-    // not once it was received: a client that disconnects early would act without a record
+    // not `onResponse`: it would miss the action of a client that disconnects early
     app.addHook('onSend', (request, reply, payload, done) => {
       this.#record(request, reply.statusCode);
       done(null, payload);
     });
   }
 
-  /** Call it once all routes are added: later ones only answer that there is nothing. */
+  /** Call it once all routes are added: routes added later only answer that no such route exists. */
   complete(): void {
     this.#isComplete = true;
   }
@@ -193,7 +193,7 @@ export class TokenEntrance implements Authorization {
     return this.#scopeRefusal(request, namespace, service);
   }
 
-  /** A reporter that is not registered is not checked: the registry believes no report anyway. */
+  /** A reporter that is not registered is not checked: a report only makes the registry check the instance itself. */
   suspicionRefusal(request: FastifyRequest, { by }: Suspicion): Problem | null {
     const reporter = this.#parts.registry.instance(by);
     return reporter.ok ? this.#scopeRefusal(request, reporter.value.namespace, reporter.value.service) : null;
@@ -338,7 +338,7 @@ function tooManyFailures(waitMs: number): Problem {
   return {
     code: 'TOO_MANY',
     detail: 'Too many requests from this address had a wrong token or secret, or none.',
-    fix: 'Correct it (tokens of services: ROLLCALL_TOKEN), then try again; requests with a good one are answered all the time.',
+    fix: 'Correct it (tokens of services: ROLLCALL_TOKEN), then try again; requests with a valid one are still answered.',
     retryAfterMs: waitMs,
   };
 }
@@ -346,8 +346,8 @@ function tooManyFailures(waitMs: number): Problem {
 const AUDITED_FIELDS = ['id', 'service', 'namespace', 'admin', 'weight', 'untilMs', 'deadlineMs', 'reason'];
 
 /**
- * The details of a request for the audit, without secrets: the subject, the change and the reason. Of a query only the
- * reason, and only of a successful action: clients may put anything there.
+ * The details of a request for the audit, without secrets: the subject, the change and the reason. Of a query, it
+ * includes only the reason, and only for a successful action: clients may send any text.
  */
 export function auditDetails({ query, body }: FastifyRequest, isAction: boolean): string {
   return [...(isAction ? fieldsIn(query, ['reason']) : []), ...fieldsIn(body, AUDITED_FIELDS)].join(' ');

@@ -15,7 +15,7 @@ export interface Pair {
 export interface CertificateSpec {
   /** `URI:rollcall:reader`, `DNS:localhost`, `IP:127.0.0.1`. */
   readonly sans: readonly string[];
-  /** It was over years ago. */
+  /** It expired years ago. */
   readonly isExpired?: boolean;
   readonly extendedKeyUsage?: string;
 }
@@ -62,7 +62,7 @@ export class Pki {
     return new Pki(folder, await readFile(join(folder, 'ca.pem'), 'utf8'));
   }
 
-  /** Where a file of this name is, or will be. */
+  /** The path for a file of this name. */
   path(name: string): string {
     return join(this.folder, name);
   }
@@ -76,7 +76,7 @@ export class Pki {
     return this.#pair(name);
   }
 
-  /** One that no CA has signed. */
+  /** A certificate that no CA has signed. */
   async selfSigned(spec: CertificateSpec): Promise<Pair> {
     const name = await this.#extensions(spec);
     const sans = spec.sans.join(',');
@@ -86,7 +86,7 @@ export class Pki {
     return this.#pair(name);
   }
 
-  /** Its revocation list, with these on it for good. */
+  /** Its revocation list, to which these are added permanently. */
   async revocationList(...revoked: readonly Pair[]): Promise<string> {
     for (const { cert } of revoked) {
       await writeFile(this.path('revoked.pem'), cert);
@@ -96,7 +96,7 @@ export class Pki {
     return readFile(this.path('list.pem'), 'utf8');
   }
 
-  /** Its revocation list, which is out of date after so long. */
+  /** Its revocation list, which is out of date after this time. */
   async passingList(seconds: number): Promise<string> {
     await this.#openssl('ca', '-config', 'ca.cnf', '-gencrl', '-crlsec', String(seconds), '-out', 'list.pem');
     return readFile(this.path('list.pem'), 'utf8');

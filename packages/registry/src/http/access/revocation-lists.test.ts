@@ -11,7 +11,7 @@ afterAll(() => pki.close());
 describe('a file of revocation lists', () => {
   it.each([
     ['an hour', 3_600],
-    ['63 years, written otherwise from 2050 on', 2_000_000_000],
+    ['63 years, in the other notation from 2050 on', 2_000_000_000],
   ])('has an end of validity: %s', async (_, seconds) => {
     const text = await pki.passingList(seconds);
     const [term] = listsOf(text).terms;

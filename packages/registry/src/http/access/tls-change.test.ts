@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterEach(() => pki.clear());
 afterAll(() => pki.close());
 
-describe('files of TLS that change', () => {
+describe('TLS files that change', () => {
   it('apply to new connections, and end none', async () => {
     const registry = await pki.registry();
     const ask = pki.keepConnection(registry, pki.reader);
@@ -26,7 +26,7 @@ describe('files of TLS that change', () => {
     const next = await pki.pki.sign({ sans: ['IP:127.0.0.1'] });
     const nameOf = (path: string): string => path.slice(pki.pki.folder.length + 1);
     await pki.pki.write(nameOf(registry.files.certFile), next.cert);
-    // for a while they do not belong together
+    // for a while the certificate and the key do not match
     await expect.poll(() => registry.log.texts('warn').join('\n'), POLL).toContain('cannot be used');
     expect(await pki.shown(registry)).toBe(before);
     await pki.pki.write(nameOf(registry.files.keyFile), next.key);

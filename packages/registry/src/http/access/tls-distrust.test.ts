@@ -28,7 +28,7 @@ async function listed(name: string) {
   const reloads = () => registry.log.texts('info').filter((text) => text.includes('fewer are trusted now')).length;
   return {
     registry,
-    /** Resolves when the new list, with these on it, counts. */
+    /** Resolves when the new list, which includes these, is in effect. */
     revoke: async (...pairs: readonly Pair[]): Promise<void> => {
       const before = reloads();
       await pki.pki.write(name, await pki.pki.revocationList(...pairs));
@@ -38,7 +38,7 @@ async function listed(name: string) {
   };
 }
 
-/** A connection, and all that comes over it. */
+/** A connection, and all bytes received over it. */
 function dial(registry: GuardedRegistry, options: ConnectionOptions) {
   const port = Number(new URL(registry.url).port);
   const socket = connect({ host: '127.0.0.1', port, ca: pki.pki.ca, ...options });
@@ -97,7 +97,7 @@ describe('a certificate that is revoked', () => {
 
   it('ends queued requests: their connection is closed', async () => {
     const { registry, rewrite } = await listed('queue.crl');
-    // they ask all the time, so that many wait in whichever moment the list changes
+    // they send requests all the time, so that many wait at the moment when the list changes
     const crowd = Array.from({ length: 40 }, () => dial(registry, pki.reader));
     for (const { socket } of crowd) {
       socket.on('data', () => socket.write(REQUEST));

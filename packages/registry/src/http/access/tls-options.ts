@@ -18,7 +18,7 @@ const rule = option.object(
       default: [],
     }),
   },
-  { doc: 'what one name is worth' },
+  { doc: 'the rights of one name' },
 );
 
 const fields = {
@@ -27,7 +27,7 @@ const fields = {
   ),
   keyFile: file('The private key of the certificate (PEM).'),
   caFile: file(
-    'The CAs (PEM, one after the other) that sign the certificates of clients: then clients are asked for one. It must have the URI rollcall:service:<pattern>, rollcall:reader or rollcall:operator among its subject alternative names, or one that is in certificates. A client without one needs a token if tokens are configured, and is refused otherwise.',
+    'The CAs (PEM, one after the other) that sign the certificates of clients: then clients are asked for a certificate, which must have the URI rollcall:service:<pattern>, rollcall:reader or rollcall:operator among its subject alternative names, or one that is in certificates. A client without one needs a token if tokens are configured, and is refused otherwise.',
   ),
   crlFile: file(
     'The revocation lists of those CAs (PEM): of each one in the chain, and not out of date, otherwise no client is trusted. When the file changes, or a list goes out of date, connections with client certificates are closed, and valid clients reconnect.',
@@ -45,11 +45,11 @@ const RULES: readonly OptionRule<Parsed>[] = [
   ({ certFile, keyFile }) =>
     (certFile === undefined) === (keyFile === undefined)
       ? null
-      : `tls: ${certFile === undefined ? 'keyFile' : 'certFile'} is there without ${certFile === undefined ? 'certFile' : 'keyFile'}: give both, or none.`,
+      : `tls: ${certFile === undefined ? 'keyFile' : 'certFile'} is set without ${certFile === undefined ? 'certFile' : 'keyFile'}: set both, or neither.`,
   ({ certFile, caFile }) =>
     caFile === undefined || certFile !== undefined
       ? null
-      : 'tls.caFile is there without certFile: clients show certificates only to a registry that has one; give certFile and keyFile, too.',
+      : 'tls.caFile is set without certFile: clients show certificates only to a registry that has one itself; set certFile and keyFile, too.',
   ({ caFile, crlFile }) =>
     crlFile === undefined || caFile !== undefined
       ? null
@@ -57,7 +57,7 @@ const RULES: readonly OptionRule<Parsed>[] = [
   ({ caFile, certificates }) =>
     certificates.length === 0 || caFile !== undefined
       ? null
-      : 'tls.certificates are there without caFile, so no client is asked for one: give caFile, too.',
+      : 'tls.certificates is set without caFile, so no client is asked for a certificate: set caFile, too.',
   ({ certificates }) => certificates.map(ruleFlaw).find((flaw) => flaw !== null) ?? null,
 ];
 

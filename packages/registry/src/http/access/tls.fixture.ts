@@ -114,7 +114,7 @@ type SendRequest = (
   headers?: Readonly<Record<string, string>>,
 ) => Promise<{ response: IncomingMessage; socket: TLSSocket; text: string }>;
 
-/** A time whose wall clock can be put forward without an effect on timers. */
+/** A clock whose wall time can be advanced without an effect on timers. */
 export function createSkewedTime(): Time & { laterMs: number } {
   return {
     laterMs: 0,

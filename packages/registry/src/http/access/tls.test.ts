@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterEach(() => pki.clear());
 afterAll(() => pki.close());
 
-/** The refusal to serve a port that a registry has, which is reached otherwise. */
+/** The refusal to serve a port on which a registry listens with the other scheme. */
 const taken = (url: string) => ({
   code: 'PORT_TAKEN',
   message: expect.stringMatching(`^A Rollcall registry serves ${url} already.*ROLLCALL_URL=${url}.*--port 0`),
@@ -70,7 +70,7 @@ describe('a registry over TLS', () => {
   it('uses the token of a request, or else the certificate', async () => {
     const registry = await pki.registry();
     const { text: token, id } = await registry.token();
-    // not asked for here: it is passed over
+    // this registry does not ask for certificates, so it is ignored
     expect((await registry.ask('/api/v1/services', { certificate: pki.reader, bearer: token })).status).toBe(200);
     expect((await registry.ask('/api/v1/services', { bearer: token })).status).toBe(401);
     await registry.stop();
@@ -133,12 +133,12 @@ describe('a registry over TLS', () => {
     expect(JSON.stringify(body)).toMatch(/removed by operator certificate cert:[0-9a-f]{16} from 127\.0\.0\.7/);
   });
 
-  it('detects at once that a watcher has gone, and names the owner of a taken port', async () => {
+  it('detects at once that a watcher has disconnected, and names the owner of a taken port', async () => {
     const registry = await pki.registry();
     const { socket } = await pki.keepConnection(registry, pki.reader)('/api/v1/watch?service=*');
     const watchers = async () => (await registry.ask('/api/v1/registry', { certificate: pki.reader })).body.watchers;
     expect(await watchers()).toBe(1);
-    // as when its process is killed: no goodbye of TLS
+    // as if its process were killed: without close_notify of TLS
     socket.destroy();
     await expect.poll(watchers, POLL).toBe(0);
     const { certFile, keyFile } = registry.files;
@@ -197,8 +197,8 @@ describe('a registry over TLS', () => {
 
 describe('files of TLS', () => {
   it.each([
-    [{ certFile: 'server.pem' }, 'certFile is there without keyFile'],
-    [{ caFile: 'ca.pem' }, 'tls.caFile is there without certFile'],
+    [{ certFile: 'server.pem' }, 'certFile is set without keyFile'],
+    [{ caFile: 'ca.pem' }, 'tls.caFile is set without certFile'],
     [{ certFile: 'a', keyFile: 'b', crlFile: 'c' }, 'tls.crlFile is set without caFile'],
     [{ certFile: 'a', keyFile: 'b', certificates: [{ san: 'DNS:a', role: 'reader' }] }, 'without caFile'],
     [{ certFile: '-----BEGIN CERTIFICATE-----', keyFile: 'b' }, 'the name of a file, not PEM text'],

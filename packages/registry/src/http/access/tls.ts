@@ -304,7 +304,7 @@ export class ServerTls implements Clients {
 
   /**
    * Logs once that a list must be renewed, and once that it is out of date: then it returns true, and all clients have
-   * to reconnect to learn so.
+   * to reconnect to learn that.
    */
   #followLists(): boolean {
     const { log, time } = this.#ports;

@@ -43,7 +43,7 @@ function unreadableBy({
 
 const ENCODED: Problem = {
   code: 'UNSUPPORTED_MEDIA_TYPE',
-  detail: 'A body is read only as it is, neither compressed nor encoded otherwise.',
+  detail: 'A body must be neither compressed nor encoded otherwise.',
   fix: 'Send the JSON itself, without the header `Content-Encoding`.',
 };
 

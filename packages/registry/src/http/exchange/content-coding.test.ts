@@ -13,6 +13,6 @@ it.each([
   ['gzip; q=0.000', 'identity'],
   ['gzip;q=often', 'identity'],
   ['x-gzip', 'identity'],
-] as const)('takes %j as %s', (accept, coding) => {
+] as const)('parses %j as %s', (accept, coding) => {
   expect(codingOf(accept)).toBe(coding);
 });

@@ -11,14 +11,14 @@ const MEDIA_TYPE = 'application/problem+json; charset=utf-8';
 
 const TITLES: Record<ProblemCode, string> = {
   INVALID: 'The request is not valid',
-  UNAUTHORIZED: 'The token or secret is wrong, or none and no certificate was shown',
+  UNAUTHORIZED: 'The token or secret is wrong, or no credentials were sent',
   TOKEN_LAPSED: 'The token or certificate of the registration is not valid any more, or not shown',
   CERTIFICATE_UNTRUSTED: 'The client certificate is not trusted',
   FORBIDDEN: 'This is not allowed',
   NOT_FOUND: 'Not known here',
   METHOD_NOT_ALLOWED: 'This route has no such method',
-  TOO_SLOW: 'The request took too long to come',
-  ID_HELD: 'The instance id is held by another',
+  TOO_SLOW: 'The request took too long to arrive',
+  ID_HELD: 'The instance id belongs to another process',
   LEAVING: 'The instance is leaving',
   ADDRESS_TAKEN: 'The address answers for another instance',
   ENDED: 'This instance id has ended for good',

@@ -101,7 +101,7 @@ const PROVOKE: Readonly<Record<ProblemCode, () => Promise<any>>> = {
     await ask({ ...registration(), headers: { authorization: bearer } });
     await revoke();
     const beat = () => ask({ method: 'POST', path: `${OF_ID}/heartbeat`, headers: OWN, body: { seq: 1 } });
-    // the registry looks once a second whether the file has changed
+    // the registry checks once a second whether the file has changed
     await vi.waitFor(async () => expect((await beat()).code).toBe('TOKEN_LAPSED'), { timeout: 8_000, interval: 50 });
     return beat();
   },

@@ -84,7 +84,7 @@ export function numberOf(request: FastifyRequest, parameter: string, max: number
   return { ok: false, problem: flawed(parameter, text, `a whole number from 0 to ${max}`) };
 }
 
-/** All values of a repeatable parameter, each one of the known words, in the order of those. */
+/** All values of a repeatable parameter, each one of the known values, in their order. */
 export function enumOf<Word extends string>(
   request: FastifyRequest,
   parameter: string,

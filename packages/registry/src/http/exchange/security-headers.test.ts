@@ -53,7 +53,7 @@ describe('the security headers', () => {
     ['a page of another port of this machine', 403, { 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'no-cors' }],
     ['a page of another origin', 403, { origin: 'http://evil.example' }],
     ['a page without origin', 403, { origin: 'null' }],
-    ['a name that was made to point here', 421, { host: 'evil.example' }],
+    ['a foreign name that resolves to this address', 421, { host: 'evil.example' }],
     ['a name that begins like ours', 421, { host: 'localhost.evil.example' }],
     ['an address that only looks like one', 421, { host: '127.0.0.1.evil.example' }],
   ] as const)('%s: %i', async (_who, status, headers) => {

@@ -2,8 +2,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 
 /**
  * Headers for browsers on every answer to a GET. An answer is data: it runs nothing, loads nothing, and is not shown in
- * a frame, read by another origin or cached, whatever its type is taken for. A page of the registry itself replaces the
- * policy by its own.
+ * a frame, read by another origin or cached, whatever type a browser takes it for. A page of the registry itself
+ * replaces the policy by its own.
  */
 export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

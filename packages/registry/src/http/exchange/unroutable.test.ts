@@ -16,7 +16,7 @@ async function dial(): Promise<{ url: string; socket: Socket; received: () => st
   return { url: registry.url, socket, received: () => text };
 }
 
-/** All that is answered to this, until the registry closes. */
+/** Everything that the registry answers to this text, until it closes the connection. */
 async function converse(text: string): Promise<string> {
   const { socket, received } = await dial();
   socket.write(text);
@@ -93,7 +93,7 @@ it.each([
     'CONNECT example.org:443 HTTP/1.1\r\nhost: example.org:443\r\n\r\n',
     'METHOD_NOT_ALLOWED',
   ],
-  ['what is not HTTP', 'HELO there\r\n\r\n', 'INVALID'],
+  ['input that is not HTTP', 'HELO there\r\n\r\n', 'INVALID'],
   ['headers that are too long', `GET / HTTP/1.1\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`, 'TOO_LARGE'],
 ])('counts the refusal: %s', async (_, text, code) => {
   const { url, socket } = await dial();

@@ -44,7 +44,7 @@ export const refuseExpectation: onRequestHookHandler = (request, reply, next) =>
   else
     void sendProblem(
       reply.header('connection', 'close'),
-      flawed('Expect', headers.expect ?? '', '100-continue, or not at all'),
+      flawed('Expect', headers.expect ?? '', '100-continue, or no such header'),
     );
 };
 

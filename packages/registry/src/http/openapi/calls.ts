@@ -46,7 +46,7 @@ export const CALL_PATHS: JsonSchema = {
         NAMESPACE_IN_QUERY,
         inQuery('service', NAMES_IN_QUERY, 'only edges from or to these services'),
         inQuery('targets', { type: 'boolean', default: true }, '`false`: edges without their `targets`'),
-        inQuery('summary', { type: 'boolean', default: false }, '`true`: what the edges come to instead of the edges'),
+        inQuery('summary', { type: 'boolean', default: false }, '`true`: the totals of the edges instead of the edges'),
       ],
       answer: { anyOf: [object<TopologyAnswer>({ withinMs: COUNT, edges: listOf(serviceEdge()) }), topologySummary()] },
     }),
@@ -83,7 +83,7 @@ export const CALL_PATHS: JsonSchema = {
   },
   '/api/v1/instances/{id}/call': {
     post: operation({
-      summary: 'An operator has one instance called with Heartbeat-1 now.',
+      summary: 'Calls one instance with Heartbeat-1 at once; for operators.',
       parameters: [ID_IN_PATH],
       status: 202,
       security: [{ operator: [] }],

@@ -19,8 +19,8 @@ export const EVENTS: JsonSchema = operation({
     'The events, newest last: the newest ones, with `before` the newest before an event, with `after` those after an event.',
   parameters: [
     NAMESPACE_IN_QUERY,
-    inQuery('after', COUNT, 'the `last` of the answer before: only later events, oldest first'),
-    inQuery('before', COUNT, 'the first `seq` of the answer before: only earlier events; not together with `after`'),
+    inQuery('after', COUNT, 'the `last` of the previous answer: only later events, oldest first'),
+    inQuery('before', COUNT, 'the first `seq` of the previous answer: only earlier events; not together with `after`'),
     inQuery(
       'limit',
       { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 },
@@ -29,7 +29,7 @@ export const EVENTS: JsonSchema = operation({
     inQuery('service', NAMES_IN_QUERY, 'only of these services'),
     inQuery('instance', { ...NAMES_IN_QUERY, items: ID_IN_PATH.schema }, 'only of these instances'),
     inQuery('kind', listOf({ enum: EVENT_KINDS }), 'only of these kinds'),
-    inQuery('state', listOf({ enum: STATES }), 'only where this is the state after the event'),
+    inQuery('state', listOf({ enum: STATES }), 'only events after which the instance has this state'),
     inQuery('from', COUNT, 'wall clock, ms since 1970: events at this time or later'),
     inQuery('to', COUNT, 'wall clock, ms since 1970: events before this time'),
   ],

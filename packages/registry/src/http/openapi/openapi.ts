@@ -132,7 +132,7 @@ const SERVICE_PATHS: JsonSchema = {
         inQuery(
           'beatMs',
           { type: 'integer', minimum: 1_000, maximum: 10_000, default: 10_000 },
-          'the longest silence; the answer’s header `Rollcall-Beat-Ms` confirms it',
+          'the longest time without data; the answer’s header `Rollcall-Beat-Ms` confirms it',
         ),
         { name: 'Last-Event-ID', in: 'header', schema: TEXT, description: '`<epoch>.<revision>`, the last `id`' },
       ],
@@ -173,7 +173,7 @@ const SERVICE_PATHS: JsonSchema = {
       summary: 'The instance leaves, or an operator removes it: its id is never used again.',
       parameters: [
         ID_IN_PATH,
-        inQuery('reason', { type: 'string', maxLength: 200 }, 'why, an operator’s words for people'),
+        inQuery('reason', { type: 'string', maxLength: 200 }, 'the reason, as an operator writes it for people'),
       ],
       status: 204,
       security: [...SECRET_NEEDED, { operator: [] }],
@@ -186,7 +186,7 @@ const SERVICE_PATHS: JsonSchema = {
       security: [{ operator: [] }],
     }),
     get: operation({
-      summary: 'One instance, with what is known of its heartbeats.',
+      summary: 'One instance, with the results of its heartbeats.',
       parameters: [ID_IN_PATH],
       answer: instanceAnswer(),
     }),
@@ -201,7 +201,7 @@ const SORTS = INSTANCE_SORTS.flatMap((sort) => [sort, `-${sort}`]);
 const PEOPLE_PATHS: JsonSchema = {
   '/api/v1/services': {
     get: operation({
-      summary: 'All services, with how many instances are in which state, and how many may be called.',
+      summary: 'All services, with the number of their instances in each state, and of those that may be called.',
       parameters: [NAMESPACE_IN_QUERY],
       answer: object<ServicesAnswer>({
         revision: COUNT,
@@ -228,9 +228,9 @@ const PEOPLE_PATHS: JsonSchema = {
         inQuery('state', listOf({ enum: STATES }), 'only instances in one of these states'),
         inQuery('version', listOf(TEXT), 'only instances of one of these versions'),
         inQuery('zone', listOf(TEXT), 'only instances in one of these zones'),
-        inQuery('heartbeats', { type: 'boolean', default: false }, 'with what is known of those of each instance'),
-        inQuery('revision', COUNT, 'everything is known up to here'),
-        inQuery('waitMs', { type: 'integer', minimum: 0, maximum: 60_000 }, 'how long to wait for something newer'),
+        inQuery('heartbeats', { type: 'boolean', default: false }, 'with the results of the heartbeats of each instance'),
+        inQuery('revision', COUNT, 'the revision up to which the client knows everything'),
+        inQuery('waitMs', { type: 'integer', minimum: 0, maximum: 60_000 }, 'the maximum time to wait for a newer revision'),
       ],
       answer: object<ServiceAnswer>({
         service: NAME,
@@ -249,11 +249,11 @@ const PEOPLE_PATHS: JsonSchema = {
       parameters: [
         NAMESPACE_IN_QUERY,
         inQuery('service', NAMES_IN_QUERY, 'only of these services'),
-        inQuery('state', listOf({ enum: STATES }), 'only in one of these states'),
-        inQuery('admin', listOf({ enum: ADMIN_STATES }), 'only in one of these administrative states'),
-        inQuery('callable', { type: 'boolean' }, 'only those that callers may use, or only the others'),
-        inQuery('zone', listOf(TEXT), 'only in one of these zones'),
-        inQuery('version', listOf(TEXT), 'only of one of these versions'),
+        inQuery('state', listOf({ enum: STATES }), 'only instances in one of these states'),
+        inQuery('admin', listOf({ enum: ADMIN_STATES }), 'only instances in one of these administrative states'),
+        inQuery('callable', { type: 'boolean' }, 'only instances that callers may use, or only the others'),
+        inQuery('zone', listOf(TEXT), 'only instances in one of these zones'),
+        inQuery('version', listOf(TEXT), 'only instances of one of these versions'),
         inQuery(
           'q',
           { type: 'string', maxLength: MAX_SEARCH_LENGTH },
@@ -265,8 +265,8 @@ const PEOPLE_PATHS: JsonSchema = {
           { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 },
           'the maximum number of instances',
         ),
-        inQuery('after', TEXT, 'the `next` of the answer before, with the same `sort`'),
-        inQuery('heartbeats', { type: 'boolean', default: false }, 'with what is known of those of each instance'),
+        inQuery('after', TEXT, 'the `next` of the previous answer, with the same `sort`'),
+        inQuery('heartbeats', { type: 'boolean', default: false }, 'with the results of the heartbeats of each instance'),
       ],
       answer: object<InstancesAnswer>({
         epoch: TEXT,

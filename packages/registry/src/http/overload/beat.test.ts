@@ -85,11 +85,11 @@ const TAKEN: readonly (readonly [string, number, Beat])[] = [
   ['a secret after another spelling of Bearer', 200, { headers: { authorization: `bEARER ${SECRET}` } }],
   ['a page of the registry itself', 200, { headers: { origin: 'http://127.0.0.1:1337' } }],
   ['a body of just 16 KiB', 200, { body: BEAT.padEnd(16 * 1024) }],
-  ['a sender that asks before it sends', 200, { headers: { expect: '100-continue' } }],
+  ['a sender that asks before it sends the body', 200, { headers: { expect: '100-continue' } }],
   ['a sender of HTTP/1.0', 200, { line: 'POST * HTTP/1.0' }],
   ['an id of 128 characters', 200, { id: 'x'.repeat(128) }],
   ['no secret', 401, { headers: { authorization: null } }],
-  ['something else than a secret', 401, { headers: { authorization: `Basic ${SECRET}` } }],
+  ['a token that is not a secret', 401, { headers: { authorization: `Basic ${SECRET}` } }],
   ['a secret that is too short', 401, { headers: { authorization: 'Bearer short' } }],
   ['an instance that is not known', 404, { id: 'NOT_FOUND' }],
   ['an instance whose address was taken', 409, { id: 'ADDRESS_TAKEN' }],
@@ -245,7 +245,7 @@ describe('a Heartbeat-2', () => {
     crowded.close();
   });
 
-  it('does no harm if it breaks off in its body', async () => {
+  it('has no effect if its body breaks off', async () => {
     const socket = connect(server.port, '127.0.0.1');
     socket.write(bytesOf({}).subarray(0, -3));
     await once(socket, 'connect');

@@ -92,7 +92,7 @@ describe('at the limit, a new connection', () => {
     expect(openOf([slow, whole])).toEqual([false, true]);
   });
 
-  it('replaces one of the next source when the largest has gone', () => {
+  it('replaces one of the next source when the largest has no more waiting ones', () => {
     const { enter } = room(5);
     const first = [enter(CROWD), enter(CROWD), enter(CROWD)];
     const second = [enter(SOURCE), enter(SOURCE)];

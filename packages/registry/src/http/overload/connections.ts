@@ -129,7 +129,7 @@ export class Connections {
     this.#leave(oldest);
     oldest.socket.destroy();
     this.#log.warn(
-      `The registry has ${this.#max} connections, all that it may: it closes those that ask nothing, first of ${oldest.source}. ` +
+      `The registry has ${this.#max} connections, its maximum: it closes those without a request, first of ${oldest.source}. ` +
         'Allow it more open files (ulimit -n), or find out which client opens them.',
     );
     return true;

@@ -9,7 +9,7 @@ const MAX_BEHIND = 32;
 
 /**
  * Serializes pipelined requests (RFC 9112, section 9.3.2) of a connection: a single network read may hold thousands,
- * and a peer that reads no answers would have all of them made and kept.
+ * and a peer that reads no answers would make the registry build and keep all of the answers.
  */
 export class Pipelines {
   readonly #log: ThrottledLog;

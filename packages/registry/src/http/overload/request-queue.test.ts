@@ -144,7 +144,7 @@ it('queues requests that arrived long ago behind others of their source', async 
   expect(await over).toBe(12);
 });
 
-it('begins no request with a long answer while others are being written, and all other requests', async () => {
+it('begins no request with a long answer while others are being written, but all other requests', async () => {
   const { begun, join, clock } = queue();
   clock.isBusy = true;
   join(CROWD, 1, 0, { method: 'GET', url: '/api/v1/services/orders' });

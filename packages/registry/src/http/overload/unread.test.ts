@@ -71,7 +71,7 @@ it('cuts no answer of a source with less unread data', async () => {
   await expect.poll(() => bytes, { timeout: 10_000 }).toBeGreaterThan(12 * MIB);
 });
 
-it('passes a single answer beyond the limit', async () => {
+it('does not cut a single answer beyond the limit', async () => {
   const { log, ask } = await serving(70 * MIB);
   const socket = await ask();
   let bytes = 0;

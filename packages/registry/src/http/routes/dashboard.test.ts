@@ -12,8 +12,8 @@ async function assetOf(ask: (path: string) => Promise<IncomingMessage>): Promise
 
 describe('files of the dashboard', () => {
   it.each([
-    ['a file that is not there', '/assets/index-00000000.js', {}, 404],
-    ['a part of a file that it has not', null, { range: 'bytes=999999999-' }, 400],
+    ['a missing file', '/assets/index-00000000.js', {}, 404],
+    ['a range that a file does not have', null, { range: 'bytes=999999999-' }, 400],
   ])('does not let a browser cache the refusal of %s', async (_what, path, headers, status) => {
     const ask = await createRequester();
     const asset = await assetOf(ask);

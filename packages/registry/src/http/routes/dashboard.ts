@@ -20,7 +20,7 @@ const PAGE_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** Answers that are the file, a part of it, or that it has not changed. */
+/** Statuses of answers with the file, with a part of it, or without it as it has not changed. */
 const SENT: ReadonlySet<number> = new Set([200, 206, 304]);
 /** The names of assets contain a hash of their content. */
 const FOREVER = 'public, max-age=31536000, immutable';

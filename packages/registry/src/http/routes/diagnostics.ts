@@ -13,7 +13,7 @@ interface Kept extends Omit<RefusedAnswer, 'agoMs'> {
   readonly at: number;
 }
 
-/** Recently refused registrations. A refused service is on no list; it can be found here. */
+/** Recently refused registrations. A refused service is not in the list of services; this list shows it. */
 export class Refused {
   readonly #time: Pick<Time, 'now'>;
   /** By place and reason, in the order of their last time. */

@@ -77,7 +77,7 @@ function pageOf(request: FastifyRequest): Outcome<Pick<EventQuery, 'after' | 'be
   const before = numberOf(request, 'before', Number.MAX_SAFE_INTEGER);
   if (!before.ok) return before;
   if (after.value !== null && before.value !== null) {
-    const allowed = 'the number of an event, without `after`: only one of both can place the page';
+    const allowed = 'the number of an event, without `after`: only one of the two can be sent';
     return { ok: false, problem: flawed('before', String(before.value), allowed) };
   }
   const limit = limitOf(request);

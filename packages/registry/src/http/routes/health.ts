@@ -2,7 +2,7 @@ import type { FastifyPluginCallback } from 'fastify';
 import { sendProblem } from '../exchange/problem.js';
 import type { RouteContext } from '../route-context.js';
 
-/** For orchestrators: `live` fails only when the process is beyond help, `ready` also while the store is not loaded. */
+/** For orchestrators: `live` fails only if the process cannot recover, `ready` also while the store is not loaded. */
 export const healthRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
   app.get('/health/live', (_request, reply) => reply.send({ status: 'live' }));
 
@@ -11,7 +11,7 @@ export const healthRoutes: FastifyPluginCallback<RouteContext> = (app, { registr
     return sendProblem(reply, {
       code: 'NOT_READY',
       detail: 'The registry has not loaded its store yet.',
-      fix: 'Ask again in a moment.',
+      fix: 'Try again in a moment.',
       retryAfterMs: 1000,
     });
   });

@@ -19,7 +19,7 @@ const idsOf = ({ instances }: any): string[] => instances.map(({ id }: { id: str
 describe('GET /api/v1/instances', () => {
   let registry: RunningRegistry;
   beforeAll(async () => {
-    // long intervals: no state changes while the tests look
+    // long intervals: no state changes during the tests
     registry = await startTestRegistry({ intervalMs: 60_000 });
     for (const instance of INSTANCES) {
       const answer = await send('POST', 'register', { ...instance, endpoints: ENDPOINTS, secret: SECRET });

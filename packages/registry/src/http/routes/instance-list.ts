@@ -57,7 +57,7 @@ function queryOf(request: FastifyRequest): Outcome<InstanceQuery> {
   };
 }
 
-/** In which order, from where, and how many. */
+/** The order, the cursor and the number of instances of a page. */
 function pageOf(request: FastifyRequest): Outcome<Pick<InstanceQuery, 'sort' | 'isReversed' | 'limit' | 'after'>> {
   const [sortText = 'service'] = listOf(request, 'sort');
   const isReversed = sortText.startsWith('-');
@@ -71,7 +71,7 @@ function pageOf(request: FastifyRequest): Outcome<Pick<InstanceQuery, 'sort' | '
   const [afterText] = listOf(request, 'after');
   const after = afterText === undefined ? null : decodePlace(afterText, { sort, isReversed });
   if (afterText !== undefined && after === null) {
-    return { ok: false, problem: flawed('after', afterText, 'the next of the answer before, with the same sort') };
+    return { ok: false, problem: flawed('after', afterText, 'the next of the previous answer, with the same sort') };
   }
   return { ok: true, value: { sort, isReversed, limit: limit.value, after } };
 }

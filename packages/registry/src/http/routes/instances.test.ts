@@ -78,7 +78,7 @@ describe('the view of a service', () => {
     ['?state=HEALTHY&state=CRITICAL&version=1', ['a', 'b']],
     ['?zone=x&version=2', ['c']],
     ['?zone=nowhere', []],
-  ])('filtered by "%s" has the instances that fit, and all tombstones', async (query, ids) => {
+  ])('filtered by "%s" has the matching instances, and all tombstones', async (query, ids) => {
     const { orders, ask } = await serve();
     orders.view = { revision: 5, instances: rows, removed: [{ id: 'd', revision: 4 }] };
     const answer = await ask(`orders${query}`);
@@ -173,7 +173,7 @@ describe('a long poll', () => {
     expect(answers).toEqual([]);
   });
 
-  it('ends with its caller', async () => {
+  it('ends when its caller disconnects', async () => {
     const { orders, server } = await serve();
     const request = get(`${server.url}/api/v1/services/orders?revision=5&waitMs=30000`, { agent: false });
     request.on('error', () => {});
