@@ -171,7 +171,7 @@ describe('a registry that does not let the doctor in', () => {
     finding(
       await diagnose(url),
       'token-missing',
-      /401 UNAUTHORIZED: This registry asks for a token/,
+      /401 UNAUTHORIZED: This registry requires a token/,
       /rollcall token create --role reader/,
     );
     const { token: ending, record } = await addToken(tokens, { ...request, expiresAt: Date.now() + 86_400_000 });
@@ -180,7 +180,7 @@ describe('a registry that does not let the doctor in', () => {
       (await by(ending)).findings.every((one) => one.gravity !== 'broken'),
     );
     finding(await by(ending), 'token-expiring', warning, /rollcall token create/);
-    finding(await by(wrong), 'token-wrong', /none of this registry/, /ROLLCALL_TOKEN/);
+    finding(await by(wrong), 'token-wrong', /does not know the token/, /ROLLCALL_TOKEN/);
     finding(await by(over), 'token-lapsed', /has expired/, /rollcall token create/);
 
     const endpoints = [{ protocol: 'tcp', port: 9 }];
@@ -190,7 +190,7 @@ describe('a registry that does not let the doctor in', () => {
     finding(
       refused,
       'service-not-let-in',
-      /UNAUTHORIZED: This registry asks for a token, and none was sent/,
+      /UNAUTHORIZED: This registry requires a token, and none was sent/,
       /ROLLCALL_TOKEN/,
     );
     finding(refused, 'service-not-let-in', /FORBIDDEN: Token \S+ has the role reader/, /--role service/);

@@ -144,7 +144,7 @@ it('connections beyond the limit of open files, which send nothing, half a heade
   expect(statuses.filter((status) => status !== 200)).toEqual([]);
   expect(sockets.filter(({ readyState }) => readyState === 'open').length).toBeLessThan(1_024);
   expect(await findLapses(url)).toEqual([]);
-  const warnings = child.err.filter((line) => line.includes('it closes those that ask nothing, first of 127.0.0.9'));
+  const warnings = child.err.filter((line) => line.includes('it closes those without a request, first of 127.0.0.9'));
   expect(warnings).toHaveLength(1);
 });
 

@@ -87,7 +87,7 @@ describe('between a registry and its clients, with certificates alone', () => {
 
   it.each([
     ['none', async (): Promise<Pair | null> => null, /certificate/],
-    ['one that has signed itself', () => selfSigned(certificates, 'rollcall:service:orders'), /signed itself/],
+    ['one that has signed itself', () => selfSigned(certificates, 'rollcall:service:orders'), /self-signed/],
     [
       'that of another CA',
       () => certificates.createSigned(untrusted, ORDERS_NAMES),

@@ -60,7 +60,7 @@ it('a service with its token becomes HEALTHY and is found; one without logs why 
   await expect.poll(states, soon).toEqual(['HEALTHY']);
   const log = recordingLog();
   await startService(url, undefined, log);
-  await expect.poll(() => log.texts('error').join('\n'), soon).toMatch(/asks for a token.*ROLLCALL_TOKEN/);
+  await expect.poll(() => log.texts('error').join('\n'), soon).toMatch(/requires a token.*ROLLCALL_TOKEN/);
 });
 
 it('a token is replaced while the service stays HEALTHY, and is refused once it is revoked', async () => {

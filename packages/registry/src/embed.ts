@@ -51,7 +51,10 @@ export function embedRegistry(options: EmbedOptions = {}): EmbeddedRegistry {
 function keptIn(folder: string, options: StartOptions): StartOptions {
   const { store, log, time, random } = options;
   if (store !== undefined) {
-    throw new RollcallError('OPTION_INVALID', 'folder and store are two places for the same data: leave one of them out.');
+    throw new RollcallError(
+      'OPTION_INVALID',
+      'folder and store are two places for the same data: leave one of them out.',
+    );
   }
   const ports = { ...(log && { log }), ...(time && { time }), ...(random && { random }) };
   return { ...options, store: diskStore({ folder, ...ports }) };

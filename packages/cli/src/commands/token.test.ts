@@ -140,7 +140,7 @@ describe('tokens of a registry', () => {
     expect(shell.outLines.join('\n')).toContain('It asks for the tokens in');
     const url = /http:\S+(?=,)/.exec(shell.outLines.join('\n'))?.[0] ?? '';
     const ls = (env: Readonly<Record<string, string>>) => rollcall(['ls', '--url', url], env);
-    expect(await ls({})).toMatchObject({ code: 1, err: expect.stringContaining('asks for a token') });
+    expect(await ls({})).toMatchObject({ code: 1, err: expect.stringContaining('requires a token') });
     expect(await ls({ ROLLCALL_TOKEN: token })).toMatchObject({
       code: 0,
       err: expect.stringContaining('No service is registered'),

@@ -6,7 +6,7 @@ import type { Attempted, ConnectedNode } from './service/connected-node.js';
 import type { Method } from './service/method.js';
 
 /** The call as seen by one of its attempts. */
-export interface AttemptedCall<Request> {
+export interface TriedCall<Request> {
   readonly method: Method;
   readonly terms: ResolvedCallOptions;
   readonly deadlineAt: number;
@@ -34,10 +34,10 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   exchange: Exchange | null = null;
   /** The trace of the attempt; null: not traced. */
   readonly trace: AttemptTrace | null;
-  readonly #call: AttemptedCall<Request>;
+  readonly #call: TriedCall<Request>;
   #isCancelled = false;
 
-  constructor(call: AttemptedCall<Request>, node: ConnectedNode<Request>, reason: PickReason, patienceMs: number) {
+  constructor(call: TriedCall<Request>, node: ConnectedNode<Request>, reason: PickReason, patienceMs: number) {
     this.node = node;
     this.reason = reason;
     this.startedAt = call.now;

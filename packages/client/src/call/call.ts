@@ -4,7 +4,7 @@ import type { PickReason } from '../transport/tracing.js';
 import { TIMEOUT } from '../transport/transport.js';
 import type { Failure } from '../transport/transport.js';
 import { Attempt } from './attempt.js';
-import type { AttemptedCall } from './attempt.js';
+import type { TriedCall } from './attempt.js';
 import { CallState } from './call-state.js';
 import { HedgeTimer, hedgeDelayMs } from './policy/hedge.js';
 import type { Hedgeable } from './policy/hedge.js';
@@ -32,10 +32,7 @@ const REVIEW_MS = 2_000;
  * only when its deadline passes or it is refused permanently, not on an estimate of this process: while no instance accepts it (limits,
  * ejections, no connection, an empty copy of the registry), it waits in the upstream's queue.
  */
-export class Call<Request>
-  extends CallState<Request>
-  implements CallFacts, Hedgeable, AttemptedCall<Request>, PendingCall
-{
+export class Call<Request> extends CallState<Request> implements CallFacts, Hedgeable, TriedCall<Request>, PendingCall {
   /** Called before the observer gets the result. */
   onEnd: (() => void) | null = null;
   #current: Attempt<Request> | null = null;
@@ -219,8 +216,7 @@ export class Call<Request>
     if (failure.kind === 'moved') return this.#try(now);
     if (!this.canRetryAfter(node)) return this.#fail(failure, now);
     if (!this.withdrawRetry(attempt, failure.kind, now)) {
-      // a request that was certainly not executed may wait, which causes no load; a request that is itself a retry ends, and its caller
-      // decides
+      // a request that was certainly not executed may wait, which causes no load; one that is itself a retry ends here
       const mayWait = isUnexecuted(failure.kind) && !this.terms.isRetry;
       return mayWait ? this.#retryAfterBackoff(failure, now) : this.#fail(failure, now);
     }

@@ -115,9 +115,7 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
     const changing = asOtherUser(() => changeTokens(path, () => []));
     await expect(changing).rejects.toMatchObject({
       code: 'STORE_FAILED',
-      message: expect.stringMatching(
-        /belongs to user 0 and group 0, .* could not read any more .* as user 0, or as root/,
-      ),
+      message: expect.stringMatching(/belongs to user 0 and group 0, .* could no longer read .* as user 0, or as root/),
     });
     expect(await readTokens(path)).toEqual([record]);
     expect(await readdir(dirname(path))).toEqual(['tokens.json']);
@@ -280,7 +278,7 @@ describe('the tokens of a running registry', () => {
     const log = recordingLog();
     const tokens = await Tokens.open({ path, time, log });
     cleanups.push(() => tokens.close());
-    const expiryWarnings = () => log.texts('warn').filter((text) => text.includes('ends soon'));
+    const expiryWarnings = () => log.texts('warn').filter((text) => text.includes('expires soon'));
     expect(expiryWarnings()).toEqual([expect.stringContaining(`${record.id} (`)]);
   });
 

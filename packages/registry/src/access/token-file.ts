@@ -258,7 +258,8 @@ export class Tokens {
       return true;
     } catch (error) {
       const failureText = messageOf(error);
-      if (failureText !== this.#lastFailure) log.error(`${failureText} Until then the tokens that were read last apply.`);
+      if (failureText !== this.#lastFailure)
+        log.error(`${failureText} Until then the tokens that were read last apply.`);
       this.#lastFailure = failureText;
       return false;
     }

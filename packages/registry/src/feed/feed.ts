@@ -50,10 +50,7 @@ interface Pending {
   readonly remove: Map<string, Tombstone>;
 }
 
-/**
- * Minimum time between two flushes, in ms and as a multiple of the duration of the last one; the first flush after a
- * pause is immediate.
- */
+/** Minimum time between two flushes, ms and durations of the last one; the first one after a pause is immediate. */
 const WINDOW_MS = 20;
 const WINDOW_FACTOR = 4;
 /** Maximum time of writing per turn of the event loop, ms: heartbeats come first. */

@@ -101,7 +101,7 @@ describe('the admission of an address', () => {
     const many = Array.from({ length: 40 }, (_, index) => admit([`slow-${index}.local`]));
     expect(new Set(await Promise.all(many.slice(32)))).toEqual(
       new Set([
-        'TOO_MANY after 1000 ms 32 host names are being looked up for 10.0.0.5, and no more than 32 are at one time.',
+        'TOO_MANY after 1000 ms 32 host names are being looked up for 10.0.0.5, and at most 32 may be looked up at one time.',
       ]),
     );
     const other = admit(['another.local'], '10.0.0.6');

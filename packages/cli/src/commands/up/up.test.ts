@@ -222,7 +222,7 @@ describe('rollcall up', () => {
     await symlink('not-mounted', join(folder, 'tokens.json'));
     const dangling = createTestShell(env);
     expect(await run(['up', '--port', String(port)], dangling)).toBe(2);
-    expect(dangling.errLines.join('\n')).toContain('There is no file of tokens');
+    expect(dangling.errLines.join('\n')).toContain('There is no token file');
   });
 
   it.runIf(isRoot)('does not start, either, if its own folder is not accessible to this user', async () => {

@@ -85,7 +85,7 @@ describe('a registry over TLS', () => {
     const strange = await pki.pki.selfSigned({ sans: ['URI:rollcall:operator'] });
     expect(await registry.ask('/api/v1/services', { certificate: strange, bearer: token })).toMatchObject({
       status: 401,
-      body: { detail: expect.stringContaining('signed itself') },
+      body: { detail: expect.stringContaining('self-signed') },
     });
   });
 

@@ -228,9 +228,17 @@ const PEOPLE_PATHS: JsonSchema = {
         inQuery('state', listOf({ enum: STATES }), 'only instances in one of these states'),
         inQuery('version', listOf(TEXT), 'only instances of one of these versions'),
         inQuery('zone', listOf(TEXT), 'only instances in one of these zones'),
-        inQuery('heartbeats', { type: 'boolean', default: false }, 'with the results of the heartbeats of each instance'),
+        inQuery(
+          'heartbeats',
+          { type: 'boolean', default: false },
+          'with the results of the heartbeats of each instance',
+        ),
         inQuery('revision', COUNT, 'the revision up to which the client knows everything'),
-        inQuery('waitMs', { type: 'integer', minimum: 0, maximum: 60_000 }, 'the maximum time to wait for a newer revision'),
+        inQuery(
+          'waitMs',
+          { type: 'integer', minimum: 0, maximum: 60_000 },
+          'the maximum time to wait for a newer revision',
+        ),
       ],
       answer: object<ServiceAnswer>({
         service: NAME,
@@ -266,7 +274,11 @@ const PEOPLE_PATHS: JsonSchema = {
           'the maximum number of instances',
         ),
         inQuery('after', TEXT, 'the `next` of the previous answer, with the same `sort`'),
-        inQuery('heartbeats', { type: 'boolean', default: false }, 'with the results of the heartbeats of each instance'),
+        inQuery(
+          'heartbeats',
+          { type: 'boolean', default: false },
+          'with the results of the heartbeats of each instance',
+        ),
       ],
       answer: object<InstancesAnswer>({
         epoch: TEXT,
